@@ -1,0 +1,3 @@
+module ouroboros
+
+go 1.26
