@@ -1,17 +1,17 @@
 // Package errno maps the errors of the system to the numbers that the C
 // interface and the protocols carry, and back.
 //
-//	  number  name         meaning
-//	  1000    ENOTALLOC    flow is not allocated
-//	  1001    EIPCPTYPE    unknown IPCP type
-//	  1002    EIRMD        cannot talk to the IRM daemon
-//	  1003    EIPCP        no IPCP, or the IPCP failed
-//	  1004    EIPCPSTATE   IPCP in the wrong state
-//	  1005    EFLOWDOWN    flow is down
-//	  1006    EFLOWPEER    flow is down, the peer timed out
-//	  1007    ENAME        unknown name
-//	  1008    ECRYPT       encryption failed
-//	  1009    EAUTH        authentication failed
+//	number  name         meaning
+//	1000    ENOTALLOC    flow is not allocated
+//	1001    EIPCPTYPE    unknown IPCP type
+//	1002    EIRMD        cannot talk to the IRM daemon
+//	1003    EIPCP        no IPCP, or the IPCP failed
+//	1004    EIPCPSTATE   IPCP in the wrong state
+//	1005    EFLOWDOWN    flow is down
+//	1006    EFLOWPEER    flow is down, the peer timed out
+//	1007    ENAME        unknown name
+//	1008    ECRYPT       encryption failed
+//	1009    EAUTH        authentication failed
 //
 // All other numbers are those of Linux. On the wire and in the C interface
 // they are negative.

@@ -2,13 +2,13 @@
 // upward, what a layer uses from below, and what carries an application's
 // rings. All of them are the same object, so layers stack to any depth.
 //
-//	   application rings      unicast IPCP (a layer above)
-//	          │ Handler              │ Handler
-//	   ┌──────▼──────────────────────▼──────┐
-//	   │ Flow: Send(batch) ▼   ▲ Receive    │   FRCP, CRC, encryption wrap a
-//	   └──────▲──────────────────────▲──────┘   Flow and are a Flow again
-//	          │                      │
-//	      unicast IPCP           udp, eth IPCP
+//	application rings      unicast IPCP (a layer above)
+//	       │ Handler              │ Handler
+//	┌──────▼──────────────────────▼──────┐
+//	│ Flow: Send(batch) ▼   ▲ Receive    │   FRCP, CRC, encryption wrap a
+//	└──────▲──────────────────────▲──────┘   Flow and are a Flow again
+//	       │                      │
+//	   unicast IPCP           udp, eth IPCP
 //
 // Batches are slices of packet buffers. A batch is carried to completion on
 // the goroutine that received it; what left together below arrives together

@@ -1,12 +1,12 @@
 // Package ipcp is the contract between the stack and an IPC process: what a
 // layer of any kind can be asked, and what it may ask of its host.
 //
-//	              registry (names, processes, flows)
-//	       AllocFlow, Reg ... │        ▲ Arrive, Alloc, Accept
-//	                     ┌────▼────────┴────┐
-//	                     │      IPCP        │
-//	                     └────┬────────▲────┘
-//	              flow.Flow.Send       Receive
+//	       registry (names, processes, flows)
+//	AllocFlow, Reg ... │        ▲ Arrive, Alloc, Accept
+//	              ┌────▼────────┴────┐
+//	              │      IPCP        │
+//	              └────┬────────▲────┘
+//	       flow.Flow.Send       Receive
 //
 // An IPCP is an object in the daemon. It runs behind Guard: a panic in it ends
 // that IPCP alone. Operations that a kind does not have answer
