@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ouroboros/internal/flow"
+	"ouroboros/internal/ipcp"
 	"ouroboros/qos"
 )
 
@@ -27,20 +28,47 @@ type Owner interface {
 type End interface {
 	// Event tells the owner what the node saw: EventDown when the other side
 	// is gone without a word, EventDealloc when it deallocated. It must not
-	// block.
+	// block, may come before the owner was given the Grant, and does nothing
+	// after Close.
 	Event(e flow.Event)
 	// Close releases what the node holds for the end: descriptors, memory,
-	// the slot of its doorbell. The process keeps what it has mapped.
+	// the slot of its doorbell. The process keeps what it has mapped. The end
+	// of an attached flow passes on what the process had written, and
+	// deallocates the flow.
 	Close()
+}
+
+// Sized is an End that knows the longest message that it carries, in bytes.
+// Without it that of the attached flow is taken, or DirectMTU.
+type Sized interface{ MTU() int }
+
+// DirectMTU is the longest message of a flow between two processes of the
+// node whose ends do not say better.
+const DirectMTU = 1 << 20
+
+// FlowOwner is the Owner of an IPCP: it wants the packets themselves and not
+// rings. The end that Fabric.Direct gives it must be a FlowEnd. Fabric.Attach
+// is never called for it, because the attached flow is already what it wants.
+type FlowOwner interface {
+	Owner
+	IPCP() ipcp.Identity
+}
+
+// FlowEnd is the end of a flow in the hands of an IPCP. Deallocating the flow
+// is the owner's word that it is done: the registry closes the End then.
+type FlowEnd interface {
+	End
+	Flow() flow.Flow
 }
 
 // Fabric makes the data path of flows.
 type Fabric interface {
 	// Direct joins two processes of this node: a is the client's owner, b the
-	// server's. They may be the same.
+	// server's. They may be the same. Either may be a FlowOwner.
 	Direct(a, b Owner, spec qos.Spec) (endA, endB End, err error)
 	// Attach joins a process to a flow that an IPCP carries. After it
-	// returned, packets flow.
+	// returned, packets flow, and the flow belongs to the End; when it failed,
+	// the flow still belongs to the caller.
 	Attach(o Owner, f flow.Flow, spec qos.Spec) (End, error)
 }
 
@@ -73,6 +101,13 @@ type Grant struct {
 // name. The default is OSStarter.
 type Starter interface {
 	// Start runs argv, and calls exited once when the process has ended and
-	// was reaped. uid and gid are those of whoever bound the program.
+	// was reaped; the error tells a failure or a signal from status 0. uid and
+	// gid are those of whoever bound the program. When ctx ends the process is
+	// asked to end, and killed when it does not.
 	Start(ctx context.Context, argv []string, uid, gid uint32, exited func(err error)) (pid int, err error)
 }
+
+// Failure is what the Host of an IPCP offers besides ipcp.Host: whoever
+// guards the IPCP reports that it panicked or can no longer work. The IPCP is
+// then listed as "failed", its flows go down, and it can only be destroyed.
+type Failure interface{ Failed(err error) }

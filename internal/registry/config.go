@@ -1,0 +1,80 @@
+package registry
+
+import (
+	"log/slog"
+	"time"
+
+	"ouroboros/internal/ipcp"
+	"ouroboros/irm"
+)
+
+// Config says what a Registry works with. Fabric is required; the zero value
+// of everything else is a sensible default.
+type Config struct {
+	Log     *slog.Logger // nil = no log
+	Limits  Limits
+	Fabric  Fabric
+	Starter Starter // nil = programs cannot be started on demand
+
+	// NewIPCP makes an IPCP that is not yet in a layer. nil, or an error that
+	// wraps errno.IPCPType: this build does not have the kind.
+	NewIPCP func(t irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error)
+
+	SecurityDir string // default places of the security files of names
+	Store       Store  // nil = forget everything at the end
+
+	RequestWait  time.Duration // how long a bound process has to accept; default 1 s
+	AllocTimeout time.Duration // of allocations whose caller set no deadline; default 20 s
+	BindWait     time.Duration // how long BindProcess waits for the process to announce itself; default 10 ms
+
+	Version string // for Status
+	Dir     string // runtime directory, for Status
+}
+
+// Limits bound what clients can make the registry hold. 0 means the default.
+type Limits struct {
+	Flows             int // on the node; default 65535
+	FlowsPerProcess   int // default 16384
+	AcceptsPerProcess int // pending; default 4096
+	AllocsPerProcess  int // pending; default 4096
+	Names             int // default 65536
+	Programs          int // default 4096
+	Processes         int // default 8192
+	IPCPs             int // default 1024
+	Watchers          int // default 256
+}
+
+func (l Limits) withDefaults() Limits {
+	set := func(p *int, v int) {
+		if *p <= 0 {
+			*p = v
+		}
+	}
+	set(&l.Flows, 65535)
+	set(&l.FlowsPerProcess, 16384)
+	set(&l.AcceptsPerProcess, 4096)
+	set(&l.AllocsPerProcess, 4096)
+	set(&l.Names, 65536)
+	set(&l.Programs, 4096)
+	set(&l.Processes, 8192)
+	set(&l.IPCPs, 1024)
+	set(&l.Watchers, 256)
+	return l
+}
+
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.withDefaults()
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.RequestWait == 0 {
+		c.RequestWait = time.Second
+	}
+	if c.AllocTimeout == 0 {
+		c.AllocTimeout = 20 * time.Second
+	}
+	if c.BindWait == 0 {
+		c.BindWait = 10 * time.Millisecond
+	}
+	return c
+}
