@@ -1,0 +1,201 @@
+package ring
+
+import (
+	"fmt"
+	"math/bits"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sizes of a ring in bytes.
+const (
+	DefaultSize = 2 << 20
+	minSize     = pageSize
+	maxSize     = 1 << 30
+)
+
+const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_SEAL
+
+// Segment is the memory of one flow: a control page and two rings.
+type Segment struct {
+	size int // of one ring
+
+	mu   sync.Mutex
+	fd   int    // -1 when not shared, or given back
+	mem  []byte // nil before the first and after the last user
+	ends int    // that use mem
+	gone bool
+}
+
+// SegmentOptions says what to make. The zero value means the defaults.
+type SegmentOptions struct {
+	Shared bool // a sealed memfd that can be passed on; else memory of this program
+	Size   int  // bytes of a ring, a power of two from 4096; 0 = 2 MiB, enough for a message of 1 MiB
+}
+
+// NewSegment makes a segment. A shared one is not mapped before it gets its
+// first end here: who only passes it on pays for a descriptor alone.
+func NewSegment(o SegmentOptions) (*Segment, error) {
+	size := o.Size
+	if size == 0 {
+		size = DefaultSize
+	}
+	if size < minSize || size > maxSize || bits.OnesCount(uint(size)) != 1 {
+		return nil, fmt.Errorf("ring: %d bytes is not a ring size", size)
+	}
+	s := &Segment{size: size, fd: -1}
+	if o.Shared {
+		fd, err := newMemfd("ouroboros-flow", s.bytes())
+		if err != nil {
+			return nil, fmt.Errorf("ring: cannot make the memory of a flow: %w", err)
+		}
+		s.fd = fd
+		return s, nil
+	}
+	mem, err := unix.Mmap(-1, 0, s.bytes(), unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("ring: cannot make the memory of a flow: %w", err)
+	}
+	noHugePages(mem)
+	s.mem = mem
+	return s, nil
+}
+
+// OpenSegment maps a segment that was passed here. It takes fd over, checks
+// its seals and size, and closes it in any case: a mapped flow costs no
+// descriptor.
+func OpenSegment(fd int) (*Segment, error) {
+	defer unix.Close(fd)
+	total, err := checkMemfd(fd)
+	if err != nil {
+		return nil, fmt.Errorf("ring: not the memory of a flow: %w", err)
+	}
+	size := (total - pageSize) / 2
+	if size < minSize || size > maxSize || bits.OnesCount64(uint64(size)) != 1 || total != pageSize+2*size {
+		return nil, fmt.Errorf("ring: not the memory of a flow: %d bytes", total)
+	}
+	s := &Segment{size: int(size), fd: -1}
+	if s.mem, err = mapShared(fd, s.bytes()); err != nil {
+		return nil, fmt.Errorf("ring: cannot map a flow: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Segment) bytes() int { return pageSize + 2*s.size }
+
+// FD is the descriptor to pass on; -1 when not shared or given back.
+func (s *Segment) FD() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fd
+}
+
+// CloseFD gives the descriptor back when it has been passed to all.
+func (s *Segment) CloseFD() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fd >= 0 {
+		unix.Close(s.fd)
+		s.fd = -1
+	}
+}
+
+// Close releases a segment that has no ends, or none any more: what is mapped
+// and the descriptor. The last End to close does it as well.
+func (s *Segment) Close() {
+	s.CloseFD()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ends == 0 {
+		s.unmap()
+	}
+}
+
+// acquire maps the segment for one more end.
+func (s *Segment) acquire() ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return nil, fmt.Errorf("ring: segment: %w", os.ErrClosed)
+	}
+	if s.mem == nil {
+		if s.fd < 0 {
+			return nil, fmt.Errorf("ring: segment: %w", os.ErrClosed)
+		}
+		mem, err := mapShared(s.fd, s.bytes())
+		if err != nil {
+			return nil, fmt.Errorf("ring: cannot map a flow: %w", err)
+		}
+		s.mem = mem
+	}
+	s.ends++
+	return s.mem, nil
+}
+
+// release takes back what acquire gave. The mapping goes with the last end;
+// a shared segment whose descriptor is still here can be mapped again.
+func (s *Segment) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ends--; s.ends == 0 {
+		s.unmap()
+	}
+}
+
+func (s *Segment) unmap() {
+	if s.mem != nil {
+		unix.Munmap(s.mem)
+		s.mem = nil
+	}
+	s.gone = s.fd < 0
+}
+
+// newMemfd makes sealed shared memory of the size, all zero.
+func newMemfd(name string, size int) (int, error) {
+	flags := unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL { // kernels before 6.3
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	if err != nil {
+		return -1, err
+	}
+	if err = unix.Ftruncate(fd, int64(size)); err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// checkMemfd gives the size of sealed memory. Unsealed memory could shrink
+// under its users, who would fault.
+func checkMemfd(fd int) (int64, error) {
+	have, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil {
+		return 0, err
+	}
+	if have&seals != seals {
+		return 0, fmt.Errorf("its size is not sealed")
+	}
+	if have&(unix.F_SEAL_WRITE|unix.F_SEAL_FUTURE_WRITE) != 0 {
+		return 0, fmt.Errorf("it cannot be written")
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, err
+	}
+	return st.Size, nil
+}
+
+func mapShared(fd, size int) ([]byte, error) {
+	return unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+}
+
+// noHugePages keeps a flow that carried one message from costing 2 MiB.
+func noHugePages(mem []byte) { _ = unix.Madvise(mem, unix.MADV_NOHUGEPAGE) }
