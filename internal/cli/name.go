@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"ouroboros/internal/errno"
+	"ouroboros/internal/grammar"
+	"ouroboros/internal/table"
+	"ouroboros/irm"
+)
+
+func (c *call) createName(ctx context.Context) error {
+	info := irm.NameInfo{Name: c.Value("name")}
+	info.Balance, _ = irm.ParseBalance(c.Value("lb"))
+	for word, to := range map[string]*string{
+		"sencpath": &info.Server.Enc, "scrtpath": &info.Server.Cert, "skeypath": &info.Server.Key,
+		"cencpath": &info.Client.Enc, "ccrtpath": &info.Client.Cert, "ckeypath": &info.Client.Key,
+	} {
+		if !c.Has(word) {
+			continue
+		}
+		path, err := securityFile(word, c.Value(word))
+		if err != nil {
+			return err
+		}
+		*to = path
+	}
+	svc, err := c.service()
+	if err != nil {
+		return err
+	}
+	return svc.CreateName(ctx, info)
+}
+
+// securityFile makes a path absolute; the file must be there.
+func securityFile(word, path string) (string, error) {
+	full, err := filepath.Abs(path)
+	if err == nil {
+		full, err = filepath.EvalSymlinks(full)
+	}
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Stat(full)
+	}
+	switch {
+	case err != nil:
+		return "", errno.New(errno.NoEntry, "cannot use %q for %s: %v", path, word, cause(err)).Next("create the file first")
+	case info.IsDir():
+		return "", invalid("cannot use %q for %s: it is a directory", path, word).Next("name a file in it")
+	case len(full) > irm.MaxPath:
+		return "", invalid("cannot use %q for %s: the whole path is longer than %d bytes", path, word, irm.MaxPath).Next("move the file")
+	}
+	return full, nil
+}
+
+// cause gives what the system said, without the operation and the path.
+func cause(err error) error {
+	if p, ok := err.(*fs.PathError); ok {
+		return p.Err
+	}
+	return err
+}
+
+func (c *call) destroyName(ctx context.Context) error {
+	svc, err := c.service()
+	if err != nil {
+		return err
+	}
+	return svc.DestroyName(ctx, c.Value("name"))
+}
+
+// nameColumns are those that scripts know.
+var nameColumns = []table.Column{{Title: "name", Width: 50}, {Title: "load-balance policy", Width: 20}}
+
+func (c *call) listNames(ctx context.Context) error {
+	svc, err := c.service()
+	if err != nil {
+		return err
+	}
+	all, err := svc.ListNames(ctx)
+	if err != nil {
+		return err
+	}
+	shown := []irm.NameInfo{}
+	for _, n := range all {
+		if c.Has("list") && !strings.HasPrefix(c.Value("list"), n.Name) ||
+			c.Has("prefix") && !strings.HasPrefix(n.Name, c.Value("prefix")) {
+			continue
+		}
+		shown = append(shown, n)
+	}
+	switch {
+	case c.Options.JSON:
+		return c.json(views(shown, viewName))
+	case len(all) == 0:
+		return c.printf("No names in system.\n\n")
+	case c.Has("detail"):
+		return c.nameDetails(shown)
+	}
+	var rows [][]string
+	for _, n := range shown {
+		rows = append(rows, []string{printable(n.Name), n.Balance.String()})
+	}
+	return table.Write(c.env.Stdout, nameColumns, rows)
+}
+
+func (c *call) showName(ctx context.Context) error {
+	svc, err := c.service()
+	if err != nil {
+		return err
+	}
+	all, err := svc.ListNames(ctx)
+	if err != nil {
+		return err
+	}
+	arg := c.Value("name")
+	var exact, match []irm.NameInfo
+	var names []string
+	for _, n := range all {
+		names = append(names, n.Name)
+		if n.Name == arg {
+			exact = append(exact, n)
+		}
+		if grammar.Wildcard(arg, n.Name) {
+			match = append(match, n)
+		}
+	}
+	if len(exact) > 0 {
+		match = exact
+	}
+	switch {
+	case len(match) == 0:
+		return noName(names, arg)
+	case !c.Options.JSON:
+		return c.nameDetails(match)
+	case len(match) == 1 && !grammar.HasWildcard(arg):
+		return c.json(viewName(match[0]))
+	}
+	return c.json(views(match, viewName))
+}
+
+// nameDetails writes a paragraph a name.
+func (c *call) nameDetails(names []irm.NameInfo) error {
+	for i, n := range names {
+		if i > 0 {
+			if err := c.printf("\n"); err != nil {
+				return err
+			}
+		}
+		rows := [][2]string{{"load balance", n.Balance.String()}}
+		for _, r := range n.Registrations {
+			rows = append(rows, [2]string{"registered", fmt.Sprintf("layer %s, IPCP %s", printable(r.Layer), printable(r.IPCP))})
+		}
+		for _, p := range n.Programs {
+			rows = append(rows, [2]string{"program", programLine(p)})
+		}
+		if len(n.Processes) > 0 {
+			pids := make([]string, len(n.Processes))
+			for i, p := range n.Processes {
+				pids[i] = strconv.Itoa(p)
+			}
+			rows = append(rows, [2]string{"processes", strings.Join(pids, " ")})
+		}
+		rows = append(rows, [2]string{"accepting", strconv.Itoa(n.Accepting)})
+		for _, f := range []struct{ what, path string }{
+			{"server enc", n.Server.Enc}, {"server crt", n.Server.Cert}, {"server key", n.Server.Key},
+			{"client enc", n.Client.Enc}, {"client crt", n.Client.Cert}, {"client key", n.Client.Key},
+		} {
+			if f.path != "" {
+				rows = append(rows, [2]string{f.what, printable(f.path)})
+			}
+		}
+		if err := c.printf("%s\n", printable(n.Name)); err != nil {
+			return err
+		}
+		last := ""
+		for _, r := range rows {
+			label := r[0]
+			if label == last {
+				label = ""
+			}
+			last = r[0]
+			if err := c.printf("  %-12s  %s\n", label, r[1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func programLine(p irm.ProgramBinding) string {
+	line := printable(p.Program)
+	for _, a := range p.Args {
+		if a == "" || strings.ContainsAny(a, " \t\n\"'\\") {
+			a = strconv.Quote(a)
+		}
+		line += " " + printable(a)
+	}
+	if p.Auto {
+		line += " (started on demand)"
+	}
+	return line
+}

@@ -1,0 +1,102 @@
+package grammar
+
+// The objects that came after those of older scripts.
+
+func flowNode() *Node {
+	return &Node{
+		Word: "flow", Purpose: "see the flows of the node",
+		Sub: []*Node{
+			{
+				Word: "list", Purpose: "list the flows",
+				Keywords: []*Keyword{
+					{Word: "name", Arg: "<name>", Source: Names, Help: "only flows to a name that matches, * for any run of characters"},
+					{Word: "layer", Arg: "<layer>", Source: Layers, Help: "only flows in a layer that matches"},
+					{Word: "ipcp", Arg: "<ipcp>", Source: IPCPs, Help: "only flows that an IPCP that matches carries"},
+					{Word: "pid", Arg: "<pid>", Source: Processes, Check: pid, Help: "only flows with this process at an end"},
+				},
+				Examples: []Example{{"irm flow list", ""}, {"irm flow list name oping --json", ""}},
+			},
+			helpNode("show the operations on flows"),
+		},
+		Examples: []Example{{"irm flow list", ""}},
+	}
+}
+
+func processNode() *Node {
+	return &Node{
+		Word: "process", Purpose: "see the processes that use the node",
+		Sub: []*Node{
+			{
+				Word: "list", Purpose: "list the processes that use the node, IPCPs included",
+				Keywords: []*Keyword{
+					{Word: "name", Arg: "<name>", Source: Names, Help: "only processes bound to a name that matches, * for any run of characters"},
+					{Word: "pid", Arg: "<pid>", Source: Processes, Check: pid, Help: "only this process"},
+				},
+				Examples: []Example{{"irm process list", ""}},
+			},
+			helpNode("show the operations on processes"),
+		},
+		Examples: []Example{{"irm process list", ""}},
+	}
+}
+
+func programNode() *Node {
+	return &Node{
+		Word: "program", Purpose: "see the programs that are bound",
+		Sub: []*Node{
+			{
+				Word: "list", Purpose: "list the programs that are bound to names",
+				Keywords: []*Keyword{
+					{Word: "name", Arg: "<name>", Source: Names, Help: "only programs bound to a name that matches, * for any run of characters"},
+				},
+				Examples: []Example{{"irm program list", ""}},
+			},
+			helpNode("show the operations on programs"),
+		},
+		Examples: []Example{{"irm program list", ""}},
+	}
+}
+
+func statusNode() *Node {
+	return &Node{
+		Word: "status", Purpose: "show the daemon: version, directory, counters",
+		Examples: []Example{{"irm status", ""}},
+	}
+}
+
+// EventWords lists the kinds of events.
+func EventWords() []string { return []string{"ipcp", "name", "process", "flow"} }
+
+func watchNode() *Node {
+	return &Node{
+		Word: "watch", Purpose: "print what changes, one line an event, until interrupted",
+		Keywords: []*Keyword{
+			{Word: "kind", Arg: "<kind>", Many: true, Words: EventWords(), Help: "only events of the kind; may be repeated"},
+			{Word: "count", Arg: "<number>", Check: count, Help: "end after so many events"},
+		},
+		Notes:    []string{"With --json every line is one JSON object. An event of the kind lost says that some were missed."},
+		Examples: []Example{{"irm watch", ""}, {"irm watch kind flow --json", ""}},
+	}
+}
+
+// ShellWords lists the shells that completion is for.
+func ShellWords() []string { return []string{"bash", "zsh", "fish"} }
+
+func completionNode() *Node {
+	return &Node{
+		Word: "completion", Purpose: "print a script that completes words of irm in a shell",
+		Subject: &Keyword{Word: "shell", Arg: "<shell>", Required: true, Words: ShellWords(), Help: "bash, zsh or fish"},
+		Examples: []Example{
+			{"source <(irm completion bash)", "for this shell, also with zsh"},
+			{"irm completion fish > ~/.config/fish/completions/irm.fish", "for good"},
+		},
+	}
+}
+
+// CompleteWord is the hidden operation that the scripts of completion call.
+const CompleteWord = "__complete"
+
+func completeNode() *Node {
+	return &Node{Word: CompleteWord, Purpose: "complete words", Hidden: true,
+		Rest: &Rest{"<word>...", "words after irm, the last one being typed"}}
+}
