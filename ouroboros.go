@@ -18,6 +18,7 @@ package ouroboros
 import (
 	"context"
 	"net"
+	"sync"
 
 	"ouroboros/qos"
 )
@@ -33,31 +34,78 @@ const Version = "0.23.0"
 // says so with ErrMsgSize.
 const MaxMessage = 1 << 20
 
+// standard is the client of the functions of the package.
+var standard struct {
+	mu     sync.Mutex
+	client *Client
+}
+
 // Default gives the client that the functions of this package use, connecting
-// it at first use.
-func Default() (*Client, error) { panic("not built yet") }
+// it at first use. After a failure, or once that client was closed, the next
+// call tries again.
+func Default() (*Client, error) {
+	standard.mu.Lock()
+	defer standard.mu.Unlock()
+	if standard.client != nil && !standard.client.isClosed() {
+		return standard.client, nil
+	}
+	c, err := Open("")
+	if err != nil {
+		return nil, err
+	}
+	standard.client = c
+	return c, nil
+}
 
 // Alloc allocates a flow to the name dst. spec nil means raw. Without a
 // deadline in ctx it gives up after 20 s. Errors: ErrName and ErrIPCP when no
 // layer knows the name, ErrTimeout, ErrIRMd without a daemon, or the peer's
 // refusal.
-func Alloc(ctx context.Context, dst string, spec *QoS) (*Flow, error) { panic("not built yet") }
+func Alloc(ctx context.Context, dst string, spec *QoS) (*Flow, error) {
+	c, err := Default()
+	if err != nil {
+		return nil, err
+	}
+	return c.Alloc(ctx, dst, spec)
+}
 
 // Accept waits for the next flow to a name that this process, or the program
 // it runs, is bound to.
-func Accept(ctx context.Context) (*Flow, error) { panic("not built yet") }
+func Accept(ctx context.Context) (*Flow, error) {
+	c, err := Default()
+	if err != nil {
+		return nil, err
+	}
+	return c.Accept(ctx)
+}
 
 // Join makes this process a member of a broadcast layer.
-func Join(ctx context.Context, layer string) (*Flow, error) { panic("not built yet") }
+func Join(ctx context.Context, layer string) (*Flow, error) {
+	c, err := Default()
+	if err != nil {
+		return nil, err
+	}
+	return c.Join(ctx, layer)
+}
 
 // Listen gives a net.Listener for flows to name. If this process is not bound
 // to name yet and may manage the node, it is bound now. An empty name stands
 // for every name that the process is bound to.
-func Listen(ctx context.Context, name string) (*Listener, error) { panic("not built yet") }
+func Listen(ctx context.Context, name string) (*Listener, error) {
+	c, err := Default()
+	if err != nil {
+		return nil, err
+	}
+	return c.Listen(ctx, name)
+}
 
 // DialContext allocates a reliable flow to addr (a name; a ":port" at its end
 // is cut off) and gives its stream view: for http.Transport and
 // grpc.WithContextDialer. network is not looked at.
 func DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	panic("not built yet")
+	c, err := Default()
+	if err != nil {
+		return nil, err
+	}
+	return c.DialContext(ctx, network, addr)
 }

@@ -443,8 +443,8 @@ func TestWakeHookRunsForWhoArmed(t *testing.T) {
 		if b.Arm() {
 			t.Fatal("armed although messages wait")
 		}
-		if n := b.ArmCount(); n != 2 {
-			t.Fatalf("%d messages arrived", n)
+		if n, waiting := b.ArmCount(); n != 2 || waiting != 2 {
+			t.Fatalf("%d messages arrived, %d wait", n, waiting)
 		}
 		var got [][]byte
 		n, err := b.ReadBatch(10, func(n int) []byte {

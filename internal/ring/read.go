@@ -249,19 +249,24 @@ func (e *End) Arm() bool {
 	return e.look() == errno.Again
 }
 
-// ArmCount arms like Arm and gives, modulo 2^32, how many messages ever
-// arrived. Differences between two calls are new messages.
-func (e *End) ArmCount() uint32 {
+// ArmCount arms like Arm and gives how many messages ever arrived, modulo
+// 2^32, and how many of them wait to be read. The difference of arrived
+// between two calls is the number of new messages.
+func (e *End) ArmCount() (arrived uint32, waiting int) {
 	e.in.mu.Lock()
 	defer e.in.mu.Unlock()
 	if e.closed {
-		return e.in.arrived
+		return e.in.arrived, 0
 	}
 	e.in.dataArmed.Store(1)
-	if e.marks.Load()&markPoison == 0 && !e.in.refresh() {
+	waiting, ok := e.in.waiting()
+	if e.marks.Load()&markPoison != 0 {
+		return e.in.arrived, 0
+	}
+	if !ok {
 		e.poison()
 	}
-	return e.in.arrived
+	return e.in.arrived, waiting
 }
 
 // RxQueueLen is the number of messages waiting to be read; one that was read
