@@ -1,0 +1,113 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+
+	"ouroboros/irm"
+)
+
+// service reads [name.SERVICE].
+func (d *decoder) service(f *File, e *entry) {
+	n := &Name{Info: irm.NameInfo{Name: e.name, Balance: irm.Spill}, at: e.span}
+	var progs []Program
+	var args [][]string
+	var argsAt []span
+	seen := d.table("[name."+quoteKey(e.name)+"]", e, []key{
+		list("prog", "absolute paths of programs", func(d *decoder, v *node) {
+			if !filepath.IsAbs(v.text) {
+				d.fail(v.span, "write the whole path", "the program %q has no absolute path", v.text)
+				return
+			}
+			if d.fits(v, "the program", maxPath) {
+				progs = append(progs, Program{irm.ProgramBinding{Program: v.text, Name: e.name}, v.span})
+			}
+		}),
+		{name: "args", read: func(d *decoder, e *entry) { args, argsAt = d.arguments(e) }},
+		word("lb", "a load-balancing policy", []string{"round-robin", "spill", "spillover"}, irm.ParseBalance, &n.Info.Balance),
+		n.file("server_enc_file", "sencpath", &n.Info.Server.Enc),
+		n.file("server_crt_file", "scrtpath", &n.Info.Server.Cert),
+		n.file("server_key_file", "skeypath", &n.Info.Server.Key),
+		n.file("client_enc_file", "cencpath", &n.Info.Client.Enc),
+		n.file("client_crt_file", "ccrtpath", &n.Info.Client.Cert),
+		n.file("client_key_file", "ckeypath", &n.Info.Client.Key),
+	})
+	given := 0
+	if p := seen["prog"]; p != nil {
+		given = len(p.value.items)
+	}
+	if len(args) > given {
+		d.fail(argsAt[given], "each element of args belongs to the element of prog at the same place",
+			"[name.%s] has arguments for %d programs, but prog has %d", quoteKey(e.name), len(args), given)
+	}
+	for i, first := range progs {
+		for _, again := range progs[i+1:] {
+			if first.Program == again.Program {
+				d.fail(again.at, "", "the program %q is given twice", again.Program)
+			}
+		}
+	}
+	for i := range progs {
+		if i < len(args) {
+			progs[i].Args, progs[i].Auto = args[i], true
+		}
+	}
+	n.Programs = progs
+	f.Names = append(f.Names, n)
+}
+
+// arguments reads args: a string is split at blanks, an array of strings is
+// taken as it is.
+func (d *decoder) arguments(e *entry) (args [][]string, at []span) {
+	const want = `an array with one element a program: a string such as "--port 80", or an array of strings`
+	if e.value.kind != anArray {
+		d.want(e, e.value, want)
+		return nil, nil
+	}
+	for _, v := range e.value.items {
+		words := []string{}
+		switch v.kind {
+		case aString:
+			words = strings.Fields(v.text)
+		case anArray:
+			for _, w := range v.items {
+				if w.kind != aString {
+					d.want(e, w, want)
+					continue
+				}
+				words = append(words, w.text)
+			}
+		default:
+			d.want(e, v, want)
+		}
+		for _, w := range words {
+			if strings.ContainsRune(w, 0) {
+				d.fail(v.span, "", "an argument holds a zero byte")
+			}
+		}
+		args, at = append(args, words), append(at, v.span)
+	}
+	return args, at
+}
+
+// file is a key with a security file of the name. Whether it exists is looked
+// at when the configuration is applied.
+func (n *Name) file(name, also string, dst *string) key {
+	k := text(name, "the path of a file", maxPath, dst)
+	return key{name: name, also: []string{also}, read: func(d *decoder, e *entry) {
+		k.read(d, e)
+		if *dst != "" {
+			n.files = append(n.files, secFile{*dst, dst, e.value.span})
+		}
+	}}
+}
+
+// quoteKey writes a key as TOML does.
+func quoteKey(k string) string {
+	for _, r := range k {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_') {
+			return `"` + printable(k) + `"`
+		}
+	}
+	return k
+}
