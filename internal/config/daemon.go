@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+
+	"ouroboros/irm"
 )
 
 // daemon reads [daemon].
@@ -12,7 +14,7 @@ func (d *decoder) daemon(f *File, e *entry) {
 	c := &f.Daemon
 	d.table("[daemon]", e, []key{
 		word("state", "what a restart does to names and bindings", []string{"keep", "forget"}, keepWord, &c.Keep),
-		absolute("state_file", "the file that keeps the state", &c.StateFile),
+		absolute("state_file", "the state file", &c.StateFile),
 		word("log_level", "a level", levelWords, levelWord(c), &c.LogLevel).spelled("log-level"),
 		word("log_format", "a format", []string{"text", "json"}, oneOf("text", "json"), &c.LogFormat).spelled("log-format"),
 		absolute("runtime_dir", "the runtime directory", &c.RuntimeDir).spelled("runtime-dir"),
@@ -60,12 +62,9 @@ func levelWord(c *Daemon) func(string) (slog.Level, bool) {
 	}
 }
 
-// maxPath is the longest path that is accepted, in bytes.
-const maxPath = 511
-
 // absolute is a key with an absolute path.
 func absolute(name, what string, dst *string) key {
-	k := text(name, what, maxPath, dst)
+	k := path(name, what, dst)
 	return key{name: name, read: func(d *decoder, e *entry) {
 		if e.value.kind == aString && e.value.text != "" && !filepath.IsAbs(e.value.text) {
 			d.fail(e.value.span, "", "%q cannot be %q: expected a path that begins with /", e.name, e.value.text)
@@ -78,19 +77,26 @@ func absolute(name, what string, dst *string) key {
 // limits reads [limits].
 func (d *decoder) limits(f *File, e *entry) {
 	c := &f.Limits
+	limit := func(name string, dst *int) key {
+		return integer(name, irm.Range{Min: 1, Max: maxLimit}, dst)
+	}
 	d.table("[limits]", e, []key{
-		integer("flows", 1, MaxFlows, &c.Flows),
-		integer("flows_per_process", 1, MaxFlows, &c.FlowsPerProcess),
-		integer("accepts_per_process", 1, MaxFlows, &c.AcceptsPerProcess),
-		integer("names", 1, 1<<20, &c.Names),
-		integer("ipcps", 1, 1<<16, &c.IPCPs),
-		integer("clients", 1, 1<<20, &c.Clients),
-		integer("clients_per_user", 1, 1<<20, &c.ClientsPerUser).spelled("clients_per_uid"),
+		limit("flows", &c.Flows),
+		limit("flows_per_process", &c.FlowsPerProcess),
+		limit("accepts_per_process", &c.AcceptsPerProcess),
+		limit("allocs_per_process", &c.AllocsPerProcess),
+		limit("names", &c.Names),
+		limit("programs", &c.Programs),
+		limit("processes", &c.Processes),
+		limit("ipcps", &c.IPCPs),
+		limit("watchers", &c.Watchers),
+		limit("clients", &c.Clients),
+		limit("clients_per_user", &c.ClientsPerUser).spelled("clients_per_uid"),
 	})
 }
 
-// MaxFlows is the highest limit of flows that can be set.
-const MaxFlows = 1 << 20
+// maxLimit is the highest value of a limit.
+const maxLimit = 1 << 20
 
 // access reads [access].
 func (d *decoder) access(f *File, e *entry) {

@@ -41,9 +41,13 @@ type Limits struct {
 	Flows             int // on the node
 	FlowsPerProcess   int
 	AcceptsPerProcess int // pending
+	AllocsPerProcess  int // pending
 	Names             int
+	Programs          int
+	Processes         int
 	IPCPs             int
-	Clients           int // connected processes
+	Watchers          int // of events
+	Clients           int // connections to each socket
 	ClientsPerUser    int
 }
 
@@ -188,14 +192,11 @@ func (d *decoder) each(e *entry, read func(*entry)) {
 			d.fail(s.span, "", "%q in [%s] is %s: expected a table, as [%s.NAME]", s.name, e.name, s.value.kind, e.name)
 			continue
 		}
-		if d.fitsText(s.span, s.name, "the name", maxName) {
+		if d.named(s.span, "name", s.name) {
 			read(s)
 		}
 	}
 }
-
-// maxName is the longest name of a service, an IPCP or a layer, in bytes.
-const maxName = 255
 
 // sameNames refuses two IPCPs of one name: their kinds are different tables,
 // so that TOML does not see it.

@@ -14,7 +14,7 @@ import (
 func TestErrorsSayWhereAndWhatWasExpected(t *testing.T) {
 	for _, c := range []struct{ doc, want string }{
 		{"[nam.x]\n", "t.toml:1:2: unknown key \"nam\" in the file; did you mean \"name\"?\n  1 | [nam.x]\n    |  ^^^"},
-		{"[name.x]\nlb = \"spil\"\n", "t.toml:2:6: \"lb\" cannot be \"spil\": expected a load-balancing policy: round-robin, spill or spillover; did you mean \"spill\"?\n  2 | lb = \"spil\"\n    |      ^^^^^^"},
+		{"[name.x]\nlb = \"spil\"\n", "t.toml:2:6: \"lb\" cannot be \"spil\": expected a load-balancing policy: round-robin, spillover or spill; did you mean \"spill\"?\n  2 | lb = \"spil\"\n    |      ^^^^^^"},
 		{"[unicast.u]\n\tenrol = \"é\" # ä\n\tüx = 1\n", "t.toml:3:2: this is not TOML: invalid character at start of key: U+00C3 'Ã'\n  3 | \tüx = 1\n    | \t^"},
 		{"[unicast.u]\nenrol = \"x\"\n  autobnd = true", "t.toml:3:3: unknown key \"autobnd\" in [unicast.u]; did you mean \"autobind\"?\n  3 |   autobnd = true\n    |   ^^^^^^^"},
 		{"[udp4.u]\nbootstrap = \"x\"\nip = \"127.0.0.1\"\ndev = \"lo\"\n", "t.toml:4:1: \"dev\" does not belong in [udp4.u], it is of eth-dix or eth-llc\n  4 | dev = \"lo\"\n    | ^^^"},

@@ -42,7 +42,7 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		for _, n := range file.Names {
-			if n.Info.Name == "" || len(n.Info.Name) > maxName {
+			if n.Info.Name == "" || len(n.Info.Name) > irm.MaxName {
 				t.Fatalf("the name %q", n.Info.Name)
 			}
 		}
@@ -51,7 +51,7 @@ func FuzzConfig(f *testing.F) {
 			if c == nil {
 				continue
 			}
-			if c.Type != p.Type || c.Layer == "" || len(c.Layer) > maxName {
+			if c.Type != p.Type || c.Layer == "" || len(c.Layer) > irm.MaxName {
 				t.Fatalf("the layer %+v", c)
 			}
 			switch p.Type {

@@ -14,14 +14,14 @@ func (d *decoder) ipcp(f *File, t irm.IPCPType, e *entry) {
 	layer := ""
 	settings := layerKeys(t, c)
 	keys := append([]key{
-		text("bootstrap", "the name of the layer", maxName, &layer),
+		name("bootstrap", "layer name", &layer),
 		boolean("autobind", &p.Autobind),
 		texts("reg", "names to register", &p.Reg),
 	}, settings...)
 	joins := t == irm.Unicast || t == irm.Broadcast
 	if joins {
 		keys = append(keys,
-			text("enrol", "the name of a member of the layer", maxName, &p.Enrol).spelled("enroll"),
+			name("enrol", "name of a member of the layer", &p.Enrol).spelled("enroll"),
 			texts("conn", "names of members to connect to", &p.Conn))
 	}
 	where := "[" + t.String() + "." + quoteKey(e.name) + "]"
@@ -90,6 +90,10 @@ func (d *decoder) together(where string, t irm.IPCPType, p *IPCP, seen map[strin
 			d.need(where, bootstrap, seen["ip"], `ip`, `the address of this host in the layer`)
 		}
 	}
+	// What is beyond single keys, and a second look at those.
+	if p.Bootstrap != nil && len(d.errs) == 0 {
+		d.pass(p.at, p.Bootstrap.Validate())
+	}
 }
 
 func orEnrol(t irm.IPCPType) string {
@@ -108,21 +112,16 @@ func (d *decoder) need(where string, at, e *entry, name, what string) {
 // texts is a key with an array of names.
 func texts(name, what string, dst *[]Text) key {
 	return list(name, what, func(d *decoder, v *node) {
-		if d.fits(v, "the name", maxName) {
+		if d.named(v.span, "name", v.text) {
 			*dst = append(*dst, Text{v.text, v.span})
 		}
 	})
 }
 
-var hashWords = []string{"SHA3_224", "SHA3_256", "SHA3_384", "SHA3_512"}
-
-// maxSeconds is the longest interval of a routing timer: a week.
-const maxSeconds = 7 * 86400
-
 // layerKeys are the keys that say how a kind of layer is bootstrapped. Their
 // defaults are those of irm.NewConfig.
 func layerKeys(t irm.IPCPType, c *irm.Config) []key {
-	hash := word("hash", "a hash algorithm", hashWords, irm.ParseHash, &c.Hash)
+	hash := word("hash", "a hash algorithm", irm.HashWords(), irm.ParseHash, &c.Hash)
 	switch t {
 	case irm.Local:
 		return []key{hash}
@@ -132,9 +131,9 @@ func layerKeys(t irm.IPCPType, c *irm.Config) []key {
 		return []key{hash, device(c.Eth), ethertype(c.Eth)}
 	case irm.UDP4, irm.UDP6:
 		return []key{
-			address("ip", t == irm.UDP6, &c.UDP.IP),
-			integer("port", 1, 65535, &c.UDP.Port),
-			address("dns", t == irm.UDP6, &c.UDP.DNS),
+			address("ip", t, &c.UDP.IP),
+			integer("port", irm.PortRange, &c.UDP.Port),
+			address("dns", t, &c.UDP.DNS),
 		}
 	case irm.Unicast:
 		return append(unicastKeys(c.Unicast), hash)
@@ -145,26 +144,39 @@ func layerKeys(t irm.IPCPType, c *irm.Config) []key {
 func unicastKeys(u *irm.UnicastConfig) []key {
 	var directory, flat string
 	return []key{
-		integer("addr_size", 4, 4, &u.AddrSize).spelled("addr"),
-		integer("eid_size", 8, 8, &u.EIDSize).spelled("eid"),
-		integer("max_ttl", 1, 255, &u.MaxTTL).spelled("ttl"),
-		word("directory", "a directory policy", []string{"DHT"}, oneOf("DHT", "dht"), &directory),
-		integer("dht_alpha", 1, 10, &u.DHTAlpha),
-		integer("dht_k", 1, 20, &u.DHTK),
-		integer("dht_t_expire", 10, 86400, &u.DHTExpire).spelled("dht_t_expiry"),
-		integer("dht_t_refresh", 3, 3600, &u.DHTRefresh),
-		integer("dht_t_replicate", 3, 3600, &u.DHTReplicate),
-		word("routing", "a routing policy", []string{"link-state", "lfa", "ecmp"}, irm.ParseRouting, &u.Routing),
-		integer("ls_t_recalc", 1, maxSeconds, &u.LSRecalc),
-		integer("ls_t_update", 1, maxSeconds, &u.LSUpdate),
-		integer("ls_t_timeo", 1, maxSeconds, &u.LSTimeout),
-		word("addr-auth", "an address policy", []string{"flat"}, oneOf("flat"), &flat).spelled("addr_auth"),
-		word("congestion", "a congestion avoidance", []string{"none", "mb-ecn"}, irm.ParseCongestion, &u.Congestion),
+		integer("addr_size", irm.AddrSizeRange, &u.AddrSize).spelled("addr"),
+		integer("eid_size", irm.EIDSizeRange, &u.EIDSize).spelled("eid"),
+		integer("max_ttl", irm.TTLRange, &u.MaxTTL).spelled("ttl"),
+		word("directory", "a directory policy", irm.DirectoryWords(), accept(irm.ParseDirectory), &directory),
+		integer("dht_alpha", irm.DHTAlphaRange, &u.DHTAlpha),
+		integer("dht_k", irm.DHTKRange, &u.DHTK),
+		integer("dht_t_expire", irm.DHTExpireRange, &u.DHTExpire).spelled("dht_t_expiry"),
+		integer("dht_t_refresh", irm.DHTRefreshRange, &u.DHTRefresh),
+		integer("dht_t_replicate", irm.DHTReplicateRange, &u.DHTReplicate),
+		word("routing", "a routing policy", irm.RoutingWords(), irm.ParseRouting, &u.Routing),
+		integer("ls_t_recalc", irm.LSRange, &u.LSRecalc),
+		integer("ls_t_update", irm.LSRange, &u.LSUpdate),
+		integer("ls_t_timeo", irm.LSRange, &u.LSTimeout),
+		word("addr-auth", "an address policy", irm.AddressWords(), accept(irm.ParseAddress), &flat).spelled("addr_auth"),
+		word("congestion", "a congestion avoidance", irm.CongestionWords(), irm.ParseCongestion, &u.Congestion),
 	}
 }
 
+// accept makes a parser of a check of a word that has one meaning.
+func accept(check func(string) bool) func(string) (string, bool) {
+	return func(w string) (string, bool) { return w, check(w) }
+}
+
 func device(c *irm.EthConfig) key {
-	return text("dev", "the name of a network interface", maxName, &c.Device).spelled("device")
+	return key{name: "dev", also: []string{"device"}, read: func(d *decoder, e *entry) {
+		if e.value.kind != aString {
+			d.want(e, e.value, "a string: the name of a network interface")
+			return
+		}
+		if d.pass(e.value.span, irm.CheckDevice(e.value.text)) {
+			c.Device = e.value.text
+		}
+	}}
 }
 
 // ethertype takes an integer, or hexadecimal digits in a string as the
@@ -178,7 +190,7 @@ func ethertype(c *irm.EthConfig) key {
 			u, err := strconv.ParseUint(digits, 16, 16)
 			n, ok = int64(u), err == nil
 		}
-		if !ok || n < 0x0600 || n > 0xFFFE {
+		if !ok || !irm.EthertypeRange.Has(n) {
 			d.want(e, e.value, want)
 			return
 		}

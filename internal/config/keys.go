@@ -1,11 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
+
+	"ouroboros/internal/errno"
+	"ouroboros/irm"
 )
 
 // key is one key that a table may hold: its name, other spellings of it, and
@@ -115,15 +118,15 @@ func (d *decoder) want(e *entry, v *node, want string) {
 	d.fail(v.span, "", "%q cannot be %s: expected %s", e.name, got, want)
 }
 
-// integer is a key whose value lies in lo..hi.
-func integer[T ~int | ~uint8 | ~uint16 | ~uint32 | ~int64](name string, lo, hi int64, dst *T) key {
-	want := fmt.Sprintf("an integer from %d to %d", lo, hi)
-	if lo == hi {
-		want = strconv.FormatInt(lo, 10)
+// integer is a key whose value lies in r.
+func integer[T ~int | ~uint8 | ~uint16 | ~uint32 | ~int64](name string, r irm.Range, dst *T) key {
+	want := "an integer from " + r.String()
+	if r.Min == r.Max {
+		want = r.String()
 	}
 	return key{name: name, read: func(d *decoder, e *entry) {
 		n, ok := number(e.value)
-		if !ok || n < lo || n > hi {
+		if !ok || !r.Has(n) {
 			d.want(e, e.value, want)
 			return
 		}
@@ -152,35 +155,62 @@ func boolean(name string, dst *bool) key {
 	}}
 }
 
-// text is a key with a string of 1 to longest bytes; what says what for.
-func text(name, what string, longest int, dst *string) key {
+// path is a key with the path of something; what says of what.
+func path(name, what string, dst *string) key {
 	return key{name: name, read: func(d *decoder, e *entry) {
 		if e.value.kind != aString {
-			d.want(e, e.value, "a string: "+what)
+			d.want(e, e.value, "a string: the path of "+what)
 			return
 		}
-		if d.fits(e.value, what, longest) {
+		if d.isPath(e.value, what) {
 			*dst = e.value.text
 		}
 	}}
 }
 
-// fits checks the length of a string, and that C programs can hold it.
-func (d *decoder) fits(v *node, what string, longest int) bool {
-	return d.fitsText(v.span, v.text, what, longest)
-}
-
-func (d *decoder) fitsText(at span, text, what string, longest int) bool {
+// isPath checks what is to be a path.
+func (d *decoder) isPath(v *node, what string) bool {
 	switch {
-	case text == "":
-		d.fail(at, "", "%s is empty", what)
-	case len(text) > longest:
-		d.fail(at, "", "%s has %d bytes: at most %d are possible", what, len(text), longest)
-	case strings.ContainsRune(text, 0):
-		d.fail(at, "", "%s holds a zero byte", what)
+	case v.text == "":
+		d.fail(v.span, "", "the path of %s is empty", what)
+	case len(v.text) > irm.MaxPath:
+		d.fail(v.span, "", "the path of %s is %d bytes long: at most %d are possible", what, len(v.text), irm.MaxPath)
+	case strings.ContainsRune(v.text, 0):
+		d.fail(v.span, "", "the path of %s holds a zero byte", what)
 	default:
 		return true
 	}
+	return false
+}
+
+// name is a key with the name of something; what says of what.
+func name(k, what string, dst *string) key {
+	return key{name: k, read: func(d *decoder, e *entry) {
+		if e.value.kind != aString {
+			d.want(e, e.value, "a string: the "+what)
+			return
+		}
+		if d.named(e.value.span, what, e.value.text) {
+			*dst = e.value.text
+		}
+	}}
+}
+
+// named checks what is to be the name of something.
+func (d *decoder) named(at span, what, s string) bool { return d.pass(at, irm.CheckName(what, s)) }
+
+// pass reports an error of a check of package irm.
+func (d *decoder) pass(at span, err error) bool {
+	if err == nil {
+		return true
+	}
+	hint := ""
+	text := err.Error()
+	var detail *errno.Detail
+	if errors.As(err, &detail) {
+		text, hint = detail.Cause, detail.Hint
+	}
+	d.fail(at, hint, "%s", text)
 	return false
 }
 
@@ -201,20 +231,18 @@ func word[T any](name, what string, words []string, parse func(string) (T, bool)
 	}}
 }
 
-// address is a key with an IP address; v6 says of which version.
-func address(name string, v6 bool, dst *netip.Addr) key {
+// address is a key with an IP address for a layer of type t, udp4 or udp6.
+func address(name string, t irm.IPCPType, dst *netip.Addr) key {
 	want, sample := "an IPv4 address", "192.0.2.1"
-	if v6 {
+	if t == irm.UDP6 {
 		want, sample = "an IPv6 address", "2001:db8::1"
 	}
 	want += fmt.Sprintf(" such as %q", sample)
 	return key{name: name, read: func(d *decoder, e *entry) {
 		a, err := netip.ParseAddr(e.value.text)
 		switch {
-		case e.value.kind != aString, err != nil, a.Is4() == v6, a.Is4In6(), a.Zone() != "" && !a.IsLinkLocalUnicast():
+		case e.value.kind != aString, err != nil, irm.CheckIP(t, a) != nil:
 			d.want(e, e.value, want)
-		case a.IsUnspecified():
-			d.fail(e.value.span, "", "%q cannot be %q: expected the address of one interface", e.name, e.value.text)
 		default:
 			*dst = a
 		}
@@ -239,19 +267,6 @@ func list(name, what string, item func(d *decoder, v *node)) key {
 				continue
 			}
 			item(d, v)
-		}
-	}}
-}
-
-// seconds is a key with a duration in whole seconds.
-func seconds(name string, lo, hi int64, dst *time.Duration) key {
-	var n int64
-	k := integer(name, lo, hi, &n)
-	return key{name: name, read: func(d *decoder, e *entry) {
-		n = -1
-		k.read(d, e)
-		if n >= 0 {
-			*dst = time.Duration(n) * time.Second
 		}
 	}}
 }

@@ -19,12 +19,12 @@ func (d *decoder) service(f *File, e *entry) {
 				d.fail(v.span, "write the whole path", "the program %q has no absolute path", v.text)
 				return
 			}
-			if d.fits(v, "the program", maxPath) {
+			if d.isPath(v, "a program") {
 				progs = append(progs, Program{irm.ProgramBinding{Program: v.text, Name: e.name}, v.span})
 			}
 		}),
 		{name: "args", read: func(d *decoder, e *entry) { args, argsAt = d.arguments(e) }},
-		word("lb", "a load-balancing policy", []string{"round-robin", "spill", "spillover"}, irm.ParseBalance, &n.Info.Balance),
+		word("lb", "a load-balancing policy", append(irm.BalanceWords(), "spill"), irm.ParseBalance, &n.Info.Balance),
 		n.file("server_enc_file", "sencpath", &n.Info.Server.Enc),
 		n.file("server_crt_file", "scrtpath", &n.Info.Server.Cert),
 		n.file("server_key_file", "skeypath", &n.Info.Server.Key),
@@ -93,7 +93,7 @@ func (d *decoder) arguments(e *entry) (args [][]string, at []span) {
 // file is a key with a security file of the name. Whether it exists is looked
 // at when the configuration is applied.
 func (n *Name) file(name, also string, dst *string) key {
-	k := text(name, "the path of a file", maxPath, dst)
+	k := path(name, "a file", dst)
 	return key{name: name, also: []string{also}, read: func(d *decoder, e *entry) {
 		k.read(d, e)
 		if *dst != "" {

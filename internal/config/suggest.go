@@ -13,7 +13,7 @@ func suggest(word string, words []string) string {
 	for _, w := range words {
 		d := distance(low, strings.ToLower(w))
 		if len(low) >= 3 && (strings.HasPrefix(strings.ToLower(w), low) || strings.HasPrefix(low, strings.ToLower(w))) {
-			d = min(d, 1)
+			d = min(d, 2)
 		}
 		if d < near && d < max(len(w), 2) {
 			best, near = w, d

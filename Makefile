@@ -1,0 +1,117 @@
+# make            all commands into bin/
+# make test       vet, and all tests with the race detector
+# make fuzz       every fuzz target for FUZZTIME (5s)
+# make bench      benchmarks, into the terminal
+# make soak       the long tests
+# make man        manual pages into build/man
+# make install    to PREFIX (/usr/local), below DESTDIR when set
+# make clean
+
+GO       ?= go
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+FUZZTIME ?= 5s
+BENCH    ?= .
+
+bindir      = $(PREFIX)/bin
+sbindir     = $(PREFIX)/sbin
+mandir      = $(PREFIX)/share/man
+docdir      = $(PREFIX)/share/doc/ouroboros
+sysconfdir ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+# systemd reads units, sysusers and tmpfiles below /usr/lib and /usr/local/lib.
+libdir      = $(PREFIX)/lib
+
+# The commit is stamped in when this is a checkout and git is at hand.
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS  ?= -s -w
+STAMP     = $(if $(VERSION),-X ouroboros/internal/daemon.commit=$(VERSION))
+GOFLAGS_B = -trimpath -buildvcs=false -ldflags "$(LDFLAGS) $(STAMP)"
+
+COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
+SBIN     := irmd
+
+.PHONY: all build test vet fuzz bench soak man install uninstall clean
+
+all: build
+
+build:
+	@mkdir -p bin
+	$(GO) build $(GOFLAGS_B) -o bin/ ./cmd/...
+
+vet:
+	$(GO) vet ./...
+
+test: vet
+	$(GO) test -race -shuffle=on -short ./...
+
+# Each fuzz target that the tests list, one after the other: the fuzzer of Go
+# takes one at a time.
+fuzz:
+	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]+' $$pkg/*_test.go | cut -d' ' -f2 | sort -u); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+soak:
+	OUROBOROS_SOAK=1 $(GO) test -timeout 30m -run 'Soak' -v ./...
+
+man:
+	@mkdir -p build/man
+	@set -e; if [ -d man ]; then \
+		for page in man/*.[1-8]; do [ -e "$$page" ] || continue; cp "$$page" build/man/; done; \
+	fi
+
+completions: build
+	@mkdir -p build/completion
+	@set -e; for shell in bash zsh fish; do bin/irm completion $$shell > build/completion/irm.$$shell; done
+
+install: build man completions
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sbindir)
+	@set -e; for c in $(COMMANDS); do \
+		case " $(SBIN) " in *" $$c "*) dir=$(sbindir);; *) dir=$(bindir);; esac; \
+		echo install $(DESTDIR)$$dir/$$c; \
+		install -m 755 bin/$$c $(DESTDIR)$$dir/$$c; \
+	done
+	@set -e; for page in build/man/*.[1-8]; do [ -e "$$page" ] || continue; \
+		section=$${page##*.}; \
+		install -d $(DESTDIR)$(mandir)/man$$section; \
+		install -m 644 $$page $(DESTDIR)$(mandir)/man$$section/; \
+	done
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	install -m 644 build/completion/irm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/irm
+	install -m 644 build/completion/irm.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_irm
+	install -m 644 build/completion/irm.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/irm.fish
+	install -d $(DESTDIR)$(libdir)/systemd/system $(DESTDIR)$(libdir)/systemd/user $(DESTDIR)$(libdir)/sysusers.d
+	sed -e 's|@sbindir@|$(sbindir)|g' -e 's|@sysconfdir@|$(sysconfdir)|g' packaging/irmd.service.in \
+		> $(DESTDIR)$(libdir)/systemd/system/irmd.service
+	sed -e 's|@sbindir@|$(sbindir)|g' packaging/irmd.user.service.in \
+		> $(DESTDIR)$(libdir)/systemd/user/irmd.service
+	install -m 644 packaging/ouroboros.sysusers $(DESTDIR)$(libdir)/sysusers.d/ouroboros.conf
+	install -d $(DESTDIR)$(sysconfdir)/ouroboros
+	install -m 644 packaging/irmd.toml.example $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml.example
+	install -d $(DESTDIR)$(docdir)
+	@set -e; for f in README.md LICENSE NOTICE docs/*.md; do [ -e "$$f" ] || continue; \
+		install -m 644 $$f $(DESTDIR)$(docdir)/; \
+	done
+
+uninstall:
+	@for c in $(COMMANDS); do rm -f $(DESTDIR)$(bindir)/$$c $(DESTDIR)$(sbindir)/$$c; done
+	rm -f $(DESTDIR)$(libdir)/systemd/system/irmd.service $(DESTDIR)$(libdir)/systemd/user/irmd.service \
+		$(DESTDIR)$(libdir)/sysusers.d/ouroboros.conf \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/irm \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_irm \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/irm.fish
+	@for page in man/*.[1-8]; do [ -e "$$page" ] || continue; \
+		rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$(basename $$page); \
+	done
+	rm -rf $(DESTDIR)$(docdir)
+
+clean:
+	rm -rf bin build
