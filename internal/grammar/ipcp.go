@@ -75,7 +75,7 @@ func bootstrapIPCP() *Node {
 		Word: "bootstrap", Purpose: "make an IPCP the first member of a new layer",
 		Keywords: []*Keyword{
 			{Word: "type", Arg: "<type>", Words: irm.TypeWords(), Abbrev: true,
-				Help: "type of the IPCP; one that is missing is created. Without it the IPCP must be there"},
+				Help: "type of the IPCP, to create it if it is missing"},
 			{Word: "layer", Arg: "<layer>", Required: true, Check: text("layer name"),
 				Help: "name of the new layer, 1 to 255 bytes"},
 			ipcpName("name of the IPCP, or a pattern with *"),

@@ -76,7 +76,7 @@ func HasWildcard(s string) bool { return strings.Contains(s, "*") }
 func Nearest(word string, candidates []string) string {
 	best, found := 1+max(1, len(word)/3), ""
 	for _, c := range candidates {
-		if len(c) > len(word)+best || len(word) > 64 || len(c) > 64 {
+		if len(word) > 64 || len(c) > 64 {
 			continue
 		}
 		if strings.EqualFold(c, word) {
@@ -85,6 +85,9 @@ func Nearest(word string, candidates []string) string {
 		d := distance(strings.ToLower(word), strings.ToLower(c))
 		if len(c) >= 2 && len(word) > len(c) && strings.HasPrefix(word, c) {
 			d = min(d, 1) // a longer form of the word: "bootstrapping"
+		}
+		if len(word) >= 3 && strings.HasPrefix(c, word) {
+			d = 1 // a shorter one
 		}
 		if d < best && d < len(word) {
 			best, found = d, c

@@ -50,8 +50,9 @@ func createName() *Node {
 
 func destroyName() *Node {
 	return &Node{
-		Word: "destroy", Purpose: "remove a name with its bindings and registrations; running flows go on",
+		Word: "destroy", Purpose: "remove a name, its bindings and its registrations",
 		Subject:  nameSubject("the name"),
+		Notes:    []string{"Running flows go on."},
 		Examples: []Example{{"irm name destroy oping", ""}},
 	}
 }
