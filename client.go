@@ -29,7 +29,13 @@ type Client struct {
 
 // Open connects to the daemon. dir is its runtime directory; empty means the
 // one in OUROBOROS_RUNTIME_DIR, else this user's daemon, else the system's.
-func Open(dir string) (*Client, error) { panic("not built yet") }
+func Open(dir string) (*Client, error) {
+	c, err := session.Dial(dir)
+	if err != nil {
+		return nil, err
+	}
+	return NewClient(c), nil
+}
 
 // NewClient wraps a connection to a node; programs use Open or
 // stack.Node.Client.

@@ -8,7 +8,7 @@ import (
 
 // DefaultWindow is how many bytes a side writes ahead of the reader. What fits
 // the second-level caches streams faster than what fits the ring.
-const DefaultWindow = 256 << 10
+const DefaultWindow = 512 << 10
 
 // recheck is how far a producer under load goes before it looks again whether
 // the ring ran empty: each look costs a cache miss.

@@ -10,12 +10,12 @@ import (
 // processor's cache until the other side writes it.
 const (
 	looksPerRound = 32
-	maxRounds     = 1024 // some tens of microseconds
+	maxRounds     = 2048 // some tens of microseconds
 	firstRounds   = 256
 	minRounds     = 1
 
 	// A sleep that ended sooner would have been better spent spinning.
-	shortSleep = 50 * time.Microsecond
+	shortSleep = 100 * time.Microsecond
 )
 
 // spinners bounds how many goroutines of the program spin at once, so that
@@ -59,7 +59,7 @@ spin:
 	if changed {
 		s.rounds = min(s.rounds*2, maxRounds)
 	} else {
-		s.rounds = max(s.rounds/4, minRounds)
+		s.rounds = max(s.rounds/2, minRounds)
 	}
 	return changed
 }
@@ -67,6 +67,6 @@ spin:
 // slept learns from a sleep that ended by a wake.
 func (s *spinner) slept(d time.Duration) {
 	if d < shortSleep {
-		s.rounds = min(s.rounds*4, maxRounds)
+		s.rounds = maxRounds
 	}
 }
