@@ -1,0 +1,112 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"ouroboros/test/host"
+)
+
+var (
+	shBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+	goBlock = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+)
+
+// runBlocks runs all shell blocks of a page in one shell, which stops at the
+// first command that fails.
+func runBlocks(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(host.Root(), page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var script strings.Builder
+	script.WriteString("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n")
+	blocks := shBlock.FindAllStringSubmatch(string(text), -1)
+	if len(blocks) == 0 {
+		t.Fatalf("%s has no shell blocks", page)
+	}
+	for _, b := range blocks {
+		script.WriteString(b[1])
+	}
+	cmd := exec.Command("bash", "-c", script.String())
+	cmd.Dir = host.Root()
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", page, err, out)
+	}
+	return string(out)
+}
+
+func TestReadmeTourRunsAsItStands(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("the tour uses curl, which is not installed")
+	}
+	out := runBlocks(t, "README.md")
+	for _, want := range []string{
+		"local-1", "home", // the list of IPC processes
+		"3 packets transmitted, 3 received", // ping
+		`"oping"`,                           // JSON
+		"no layer knows that name",          // the error
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the tour does not show %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestTutorialRunsAsItStands(t *testing.T) {
+	runBlocks(t, "docs/tutorial.md")
+}
+
+func TestGoOfThePagesIsInTheExamples(t *testing.T) {
+	var sources strings.Builder
+	files, _ := filepath.Glob(filepath.Join(host.Root(), "examples", "*", "*.go"))
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			sources.WriteString(strings.TrimSpace(line) + "\n")
+		}
+	}
+	for _, page := range []string{"README.md", "docs/tutorial.md"} {
+		text, err := os.ReadFile(filepath.Join(host.Root(), page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range goBlock.FindAllStringSubmatch(string(text), -1) {
+			var want strings.Builder
+			for line := range strings.Lines(b[1]) {
+				want.WriteString(strings.TrimSpace(line) + "\n")
+			}
+			if !strings.Contains(sources.String(), want.String()) {
+				t.Errorf("%s shows Go that no example has:\n%s", page, b[1])
+			}
+		}
+	}
+}
+
+func TestPagesLinkOnlyToWhatExists(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
+	pages, _ := filepath.Glob(filepath.Join(host.Root(), "docs", "*.md"))
+	more, _ := filepath.Glob(filepath.Join(host.Root(), "docs", "*", "*.md"))
+	pages = append(append(pages, more...), filepath.Join(host.Root(), "README.md"))
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}

@@ -1,0 +1,330 @@
+// Package host runs whole hosts for tests: the built commands, a daemon in a
+// directory of its own, and processes that are killed.
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"ouroboros/irm"
+)
+
+// Patience is how long a test waits for something that must happen. It is
+// long because machines that run tests are busy; it is never slept through.
+const Patience = 30 * time.Second
+
+var build struct {
+	sync.Once
+	dir string
+	err error
+}
+
+// Bin builds all commands once for this test program and gives their
+// directory. Main removes it.
+func Bin(t testing.TB) string {
+	t.Helper()
+	build.Do(func() {
+		if build.dir, build.err = os.MkdirTemp("", "ouroboros-bin-"); build.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-o", build.dir, "./cmd/...")
+		cmd.Dir = Root()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			build.err = fmt.Errorf("go build: %w\n%s", err, out)
+		}
+	})
+	if build.err != nil {
+		t.Fatal(build.err)
+	}
+	return build.dir
+}
+
+// Main runs the tests of a package and removes what Bin built.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if build.dir != "" {
+		os.RemoveAll(build.dir)
+	}
+	return code
+}
+
+// Root is the directory of the module.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Daemon is a running irmd.
+type Daemon struct {
+	Dir string // runtime directory
+	Cmd *exec.Cmd
+	Irm *irm.Client
+
+	bin  string
+	log  *Output
+	done chan struct{} // closed when the process has been reaped
+}
+
+// Output collects what a process prints; it may be read while it grows.
+type Output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+	ch chan struct{}
+}
+
+// NewOutput makes an empty one.
+func NewOutput() *Output { return &Output{ch: make(chan struct{}, 1)} }
+
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.b.Write(p)
+	select {
+	case o.ch <- struct{}{}:
+	default:
+	}
+	return len(p), nil
+}
+
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// Await waits until the output contains text.
+func (o *Output) Await(t testing.TB, text string) {
+	t.Helper()
+	limit := time.NewTimer(Patience)
+	defer limit.Stop()
+	for !strings.Contains(o.String(), text) {
+		select {
+		case <-o.ch:
+		case <-limit.C:
+			t.Fatalf("waited %v for %q in:\n%s", Patience, text, o)
+		}
+	}
+}
+
+// Start runs a daemon in a new directory and waits until it is ready.
+func Start(t testing.TB, args ...string) *Daemon {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ouroboros-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return StartIn(t, dir, args...)
+}
+
+// StartIn runs a daemon in dir.
+func StartIn(t testing.TB, dir string, args ...string) *Daemon {
+	t.Helper()
+	d := &Daemon{Dir: dir, bin: Bin(t), log: NewOutput(), done: make(chan struct{})}
+	d.Cmd = exec.Command(filepath.Join(d.bin, "irmd"), append([]string{"--stdout"}, args...)...)
+	d.Cmd.Env = d.Env()
+	d.Cmd.Stdout, d.Cmd.Stderr = d.log, d.log
+	if err := d.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		d.Cmd.Wait()
+		close(d.done)
+	}()
+	t.Cleanup(func() {
+		d.Kill()
+		if t.Failed() {
+			t.Logf("log of the daemon:\n%s", tail(d.log.String(), 200))
+		}
+	})
+	var err error
+	if d.Irm, err = irm.DialDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	d.AwaitReady(t)
+	return d
+}
+
+func tail(s string, lines int) string {
+	l := strings.Split(s, "\n")
+	if len(l) > lines {
+		l = l[len(l)-lines:]
+	}
+	return strings.Join(l, "\n")
+}
+
+// AwaitReady waits until the daemon answers.
+func (d *Daemon) AwaitReady(t testing.TB) {
+	t.Helper()
+	Eventually(t, "the daemon answers", func() bool {
+		select {
+		case <-d.done:
+			t.Fatalf("the daemon ended:\n%s", d.log)
+		default:
+		}
+		_, err := d.Irm.Status(context.Background())
+		return err == nil
+	})
+}
+
+// Eventually polls until what holds.
+func Eventually(t testing.TB, sentence string, holds func() bool) {
+	t.Helper()
+	limit := time.Now().Add(Patience)
+	for wait := time.Millisecond; !holds(); wait = min(2*wait, 50*time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatalf("waited %v, and still not: %s", Patience, sentence)
+		}
+		time.Sleep(wait)
+	}
+}
+
+// Env is the environment of programs that shall use this daemon.
+func (d *Daemon) Env() []string {
+	env := []string{"OUROBOROS_RUNTIME_DIR=" + d.Dir, "PATH=" + d.bin + string(os.PathListSeparator) + os.Getenv("PATH")}
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(kv, "OUROBOROS_") && !strings.HasPrefix(kv, "PATH=") {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// Log is what the daemon printed.
+func (d *Daemon) Log() *Output { return d.log }
+
+// Signal sends a signal to the daemon.
+func (d *Daemon) Signal(s os.Signal) { d.Cmd.Process.Signal(s) }
+
+// Kill ends the daemon as a power cut does, and waits for its end.
+func (d *Daemon) Kill() {
+	d.Signal(syscall.SIGKILL)
+	<-d.done
+}
+
+// Stop asks the daemon to end and gives its exit code.
+func (d *Daemon) Stop(t testing.TB) int {
+	t.Helper()
+	d.Signal(syscall.SIGTERM)
+	select {
+	case <-d.done:
+	case <-time.After(Patience):
+		t.Fatalf("the daemon does not stop:\n%s", d.log)
+	}
+	return d.Cmd.ProcessState.ExitCode()
+}
+
+// Result is what a command did.
+type Result struct {
+	Stdout, Stderr string
+	Code           int
+}
+
+// Run runs a command of ours to its end.
+func (d *Daemon) Run(t testing.TB, name string, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*Patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, d.path(name), args...)
+	cmd.Env = d.Env()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return Result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+}
+
+func (d *Daemon) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(d.bin, name)
+}
+
+// OK runs a command that must succeed and gives its standard output.
+func (d *Daemon) OK(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	r := d.Run(t, name, args...)
+	if r.Code != 0 {
+		t.Fatalf("%s %s: exit %d\n%s%s", name, strings.Join(args, " "), r.Code, r.Stdout, r.Stderr)
+	}
+	return r.Stdout
+}
+
+// Process is a program in the background.
+type Process struct {
+	Cmd  *exec.Cmd
+	Out  *Output
+	In   io.WriteCloser
+	done chan struct{}
+}
+
+// Go runs a program in the background; it is killed at the end of the test.
+func (d *Daemon) Go(t testing.TB, env []string, name string, args ...string) *Process {
+	t.Helper()
+	p := &Process{Cmd: exec.Command(d.path(name), args...), Out: NewOutput(), done: make(chan struct{})}
+	p.Cmd.Env = append(d.Env(), env...)
+	p.Cmd.Stdout, p.Cmd.Stderr = p.Out, p.Out
+	var err error
+	if p.In, err = p.Cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.Cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(p.Kill)
+	return p
+}
+
+// PID of the process.
+func (p *Process) PID() int { return p.Cmd.Process.Pid }
+
+// Kill ends the process at once and waits for its end.
+func (p *Process) Kill() {
+	p.Cmd.Process.Kill()
+	<-p.done
+}
+
+// Wait waits for its end and gives the exit code.
+func (p *Process) Wait(t testing.TB) int {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(5 * Patience):
+		t.Fatalf("%s does not end:\n%s", p.Cmd, p.Out)
+	}
+	return p.Cmd.ProcessState.ExitCode()
+}
+
+// Bind binds a background process to a name as soon as it has announced
+// itself.
+func (d *Daemon) Bind(t testing.TB, p *Process, name string) {
+	t.Helper()
+	Eventually(t, fmt.Sprintf("process %d can be bound to %s", p.PID(), name), func() bool {
+		select {
+		case <-p.done:
+			t.Fatalf("%s ended:\n%s", p.Cmd, p.Out)
+		default:
+		}
+		return d.Irm.BindProcess(context.Background(), p.PID(), name) == nil
+	})
+}
