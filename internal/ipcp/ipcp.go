@@ -8,10 +8,16 @@
 //	              └────┬────────▲────┘
 //	       flow.Flow.Send       Receive
 //
-// An IPCP is an object in the daemon. It runs behind Guard: a panic in it ends
-// that IPCP alone. Operations that a kind does not have answer
+// An IPCP is an object in the daemon. It runs behind a Guard: a panic in it
+// ends that IPCP alone. Operations that a kind does not have answer
 // errno.NotSup in every state, and operations that need a layer answer
-// errno.IPCPState before the IPCP is operational, in this order of checks.
+// errno.IPCPState before the IPCP is operational, in this order of checks. The
+// Guard makes them, and checks the length of hashes, so that a kind is left
+// with what it does: it embeds Unsupported for the operations that it lacks
+// and has no state machine of its own.
+//
+// A kind is made by its Constructor from an Env: who it is, whom it may ask,
+// and Go and AfterFunc for all its goroutines and timers.
 package ipcp
 
 import (
@@ -27,13 +33,15 @@ import (
 type State int
 
 // The states. Boot is left for Operational by a bootstrap or an enrolment that
-// succeeded, and Operational only for Shutdown.
+// succeeded, and Operational only for Shutdown. Failed is ours: the IPCP
+// panicked and can only be closed.
 const (
 	Null        State = 0
 	Init        State = 1
 	Boot        State = 2
 	Operational State = 5
 	Shutdown    State = 6
+	Failed      State = 7
 )
 
 func (s State) String() string {
@@ -48,6 +56,8 @@ func (s State) String() string {
 		return "operational"
 	case Shutdown:
 		return "shutdown"
+	case Failed:
+		return "failed"
 	}
 	return "unknown"
 }
