@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"ouroboros/internal/errno"
 )
@@ -84,7 +85,7 @@ func ParseAddress(word string) bool { return word == "flat" }
 func ParseDirectory(word string) bool { return word == "DHT" || word == "dht" }
 
 // CheckName is nil for what can be a name, or the name of an IPCP or a layer:
-// 1 to 255 bytes without a zero byte. what is for the error, as in "name" or
+// 1 to 255 bytes of UTF-8 without a zero byte. what is for the error, as in "name" or
 // "layer name".
 func CheckName(what, s string) error { return checkText(what, s, MaxName) }
 
@@ -108,6 +109,8 @@ func checkText(what, s string, longest int) error {
 		return errno.New(errno.Invalid, "the %s is %d bytes long", what, len(s)).Next("give 1 to %d bytes", longest)
 	case strings.ContainsRune(s, 0):
 		return errno.New(errno.Invalid, "the %s %q holds a zero byte", what, s).Next("leave it out")
+	case !utf8.ValidString(s):
+		return errno.New(errno.Invalid, "the %s %q is not UTF-8", what, s).Next("write it in UTF-8")
 	}
 	return nil
 }

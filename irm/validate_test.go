@@ -52,6 +52,7 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		{"layer name is empty", NewConfig(Local, "")},
 		{"256 bytes", NewConfig(Local, strings.Repeat("a", 256))},
 		{"", NewConfig(Local, strings.Repeat("a", 255))},
+		{"not UTF-8", NewConfig(Local, "a\xff")},
 		{"zero byte", NewConfig(Local, "a\x00b")},
 		{"no IPCP type 7", &Config{Type: 7, Layer: "home"}},
 		{"cannot be MD5", &Config{Type: Local, Layer: "home", Hash: MD5}},

@@ -204,14 +204,14 @@ func (c *Command) complete() error {
 		}
 	}
 	return &Error{Node: n, Usage: true, Code: CodeFailure,
-		Cause: fmt.Sprintf("%s needs at least one of the keywords %s", n.Line(), list(n.AnyOf))}
+		Cause: fmt.Sprintf("%s needs at least one of the keywords %s", n.Path(), list(n.AnyOf))}
 }
 
 func (n *Node) missing(k *Keyword) string {
 	if k == n.Subject {
-		return fmt.Sprintf("%s needs %s: %s", n.Line(), k.Arg, k.Help)
+		return fmt.Sprintf("%s needs %s: %s", n.Path(), k.Arg, k.Help)
 	}
-	return fmt.Sprintf("%s needs the keyword %q: %s", n.Line(), k.Word, k.Help)
+	return fmt.Sprintf("%s needs the keyword %q: %s", n.Path(), k.Word, k.Help)
 }
 
 // read checks a value and gives its one spelling.
@@ -250,7 +250,7 @@ func unknownWord(n *Node, word string) error {
 	if near := Nearest(word, n.subWords()); near != "" {
 		e.Hint = fmt.Sprintf("did you mean %q?", near)
 	} else {
-		e.Hint = "there is " + list(n.subWords())
+		e.Hint = "possible: " + list(n.subWords())
 	}
 	return e
 }
@@ -270,7 +270,7 @@ func unknownKeyword(n *Node, word string) error {
 	case len(known) == 0:
 		e.Hint = "it takes no keywords"
 	case len(known) <= 8:
-		e.Hint = "there is " + list(known)
+		e.Hint = "possible: " + list(known)
 	}
 	return e
 }
