@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // ErrHelp and ErrVersion are returned by Parse for --help and --version.
@@ -66,8 +67,13 @@ func (s *Set) Group(title string) { s.titles[len(s.options)] = title }
 
 // Flag adds an option without a value. An empty short or long name is none.
 func (s *Set) Flag(p *bool, short, long, help string) {
+	s.Do(func() { *p = true }, short, long, help)
+}
+
+// Do adds an option without a value that calls set.
+func (s *Set) Do(set func(), short, long, help string) {
 	s.options = append(s.options, &option{short: short, long: long, help: help,
-		set: func(string) error { *p = true; return nil }})
+		set: func(string) error { set(); return nil }})
 }
 
 // Func adds an option whose value is given to set. A UsageError of set is
@@ -84,6 +90,11 @@ func (s *Set) String(p *string, short, long, value, help string) {
 // Int adds an option with a whole number.
 func (s *Set) Int(p *int64, short, long, value, help string) {
 	s.Func(func(v string) (err error) { *p, err = ParseInt(v); return err }, short, long, value, help)
+}
+
+// Duration adds an option with a time; a number without a unit counts plain.
+func (s *Set) Duration(p *time.Duration, plain time.Duration, short, long, value, help string) {
+	s.Func(func(v string) (err error) { *p, err = ParseDuration(v, plain); return err }, short, long, value, help)
 }
 
 // Alias gives the option added last another long spelling.

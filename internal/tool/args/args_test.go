@@ -23,7 +23,7 @@ func (v *sample) set() *Set {
 	s.String(&v.name, "-n", "--server-name", "NAME", "Name of the server")
 	s.Alias("--server_name")
 	s.Int(&v.count, "-c", "--count", "N", "How many")
-	s.Func(func(w string) (err error) { v.every, err = ParseDuration(w); return err },
+	s.Func(func(w string) (err error) { v.every, err = ParseDuration(w, time.Millisecond); return err },
 		"-i", "--interval", "TIME", "How often,\nin milliseconds or with a unit")
 	return s
 }
@@ -129,12 +129,15 @@ func TestDurations(t *testing.T) {
 		"0": 0, "1": time.Millisecond, "250ms": 250 * time.Millisecond, "3s": 3 * time.Second,
 		"2m": 2 * time.Minute, "1h": time.Hour, "1d": 24 * time.Hour,
 	} {
-		if got, err := ParseDuration(word); err != nil || got != want {
+		if got, err := ParseDuration(word, time.Millisecond); err != nil || got != want {
 			t.Errorf("%s: got %v, %v", word, got, err)
 		}
 	}
+	if got, err := ParseDuration("7", time.Second); err != nil || got != 7*time.Second {
+		t.Errorf("7 of seconds: got %v, %v", got, err)
+	}
 	for _, word := range []string{"", "ms", "1x", "1 s", "1ss", "-1", "1.5s", "9999999999999d", "1-2"} {
-		if got, err := ParseDuration(word); err == nil {
+		if got, err := ParseDuration(word, time.Millisecond); err == nil {
 			t.Errorf("%q: got %v", word, got)
 		}
 	}
@@ -167,7 +170,7 @@ func FuzzQuantities(f *testing.F) {
 		f.Add(word)
 	}
 	f.Fuzz(func(t *testing.T, word string) {
-		if d, err := ParseDuration(word); err == nil && d < 0 {
+		if d, err := ParseDuration(word, time.Millisecond); err == nil && d < 0 {
 			t.Errorf("%q: a negative time %v", word, d)
 		}
 		if r, err := ParseRate(word, 1000); err == nil && r == math.MinInt64 {

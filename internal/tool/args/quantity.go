@@ -37,16 +37,17 @@ func split(word string) (n int64, unit string, err error) {
 	return n, word[end:], err
 }
 
-// ParseDuration reads a number of milliseconds, or one with a unit of ms, s,
-// m, h or d. The word must not be negative.
-func ParseDuration(word string) (time.Duration, error) {
+// ParseDuration reads a number times plain, or one with a unit of ms, s, m, h
+// or d. It must not be negative. A unit that is none of these is a UsageError.
+func ParseDuration(word string, plain time.Duration) (time.Duration, error) {
 	n, unit, err := split(word)
 	if err != nil {
 		return 0, err
 	}
-	var d time.Duration
+	d := plain
 	switch unit {
-	case "", "ms":
+	case "":
+	case "ms":
 		d = time.Millisecond
 	case "s":
 		d = time.Second

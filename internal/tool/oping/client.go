@@ -10,6 +10,7 @@ import (
 	"ouroboros/internal/tool/clock"
 	"ouroboros/internal/tool/console"
 	"ouroboros/internal/tool/latency"
+	"ouroboros/internal/tool/serve"
 )
 
 // Why a test ended, as JSON says it.
@@ -49,7 +50,7 @@ func runClient(ctx context.Context, o *Options, env console.Env, out *console.Ou
 	c.start = c.clock.Now()
 	c.head()
 	// Reads and writes that wait end with the test.
-	release := context.AfterFunc(ctx, func() { flow.SetDeadline(time.Unix(1, 0)) })
+	release := context.AfterFunc(ctx, func() { flow.SetDeadline(serve.Past) })
 	defer release()
 	if o.Flood || o.FloodBusy {
 		c.flood(ctx)

@@ -58,7 +58,7 @@ func (o *Options) commandLine() *args.Set {
 	s.Group("Client")
 	s.String(&o.Name, "-n", "--server-name", "NAME", "Name of the server")
 	s.Func(o.setCount, "-c", "--count", "N", "Stop after N requests")
-	s.Func(duration(&o.Duration), "-d", "--duration", "TIME",
+	s.Duration(&o.Duration, time.Millisecond, "-d", "--duration", "TIME",
 		"Send as many requests as fit into TIME (ms, or with s,\nm, h, d); a flood without -i floods for TIME")
 	s.Flag(&o.Flood, "-f", "--flood", "Send the next request when the reply is there")
 	s.Flag(&o.FloodBusy, "-F", "--flood-busy", "As -f, spinning for the reply: quicker, takes a CPU")
@@ -114,7 +114,7 @@ func (o *Options) setCount(word string) error {
 }
 
 func (o *Options) setInterval(word string) error {
-	d, err := args.ParseDuration(word)
+	d, err := args.ParseDuration(word, time.Millisecond)
 	if err != nil {
 		return err
 	}
@@ -150,11 +150,4 @@ func (o *Options) setSize(word string) error {
 	}
 	o.Size = int(n)
 	return nil
-}
-
-func duration(p *time.Duration) func(string) error {
-	return func(word string) (err error) {
-		*p, err = args.ParseDuration(word)
-		return err
-	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"ouroboros"
 	"ouroboros/internal/tool/console"
+	"ouroboros/internal/tool/serve"
 )
 
 // paced sends a request every interval, the first after one, whether or not
@@ -24,7 +25,7 @@ func (c *client) paced(ctx context.Context) {
 			stop()
 		}
 	}()
-	release := context.AfterFunc(ctx, func() { c.flow.SetDeadline(time.Unix(1, 0)) })
+	release := context.AfterFunc(ctx, func() { c.flow.SetDeadline(serve.Past) })
 	defer release()
 
 	c.tally.end = c.receive(ctx, &sent)

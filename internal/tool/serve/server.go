@@ -85,7 +85,7 @@ type Server[S any] struct {
 	ending sync.WaitGroup // deallocations
 }
 
-// accept errors that follow each other are retried after this time.
+// retryAfter is the pause after an accept that failed.
 const retryAfter = 100 * time.Millisecond
 
 // Run serves until ctx ends, and returns nil then; or until the node is gone,
@@ -103,7 +103,11 @@ func (s *Server[S]) Run(ctx context.Context) error {
 		work.Go(func() { h.run(ctx) })
 		work.Go(func() { h.tick(ctx) })
 	}
-	err := s.accept(ctx)
+	next := 0
+	err := accept(ctx, s.Node, s.Handler.AcceptFailed, func(flow *ouroboros.Flow) {
+		s.shards[next].add(flow)
+		next = (next + 1) % len(s.shards)
+	})
 	stop()
 	work.Wait()
 	for _, h := range s.shards {
@@ -113,22 +117,21 @@ func (s *Server[S]) Run(ctx context.Context) error {
 	return err
 }
 
-// accept takes flows until ctx ends or the node is gone.
-func (s *Server[S]) accept(ctx context.Context) error {
-	next := 0
+// accept hands flows over until ctx ends, or the node is gone, which is the
+// error.
+func accept(ctx context.Context, node *ouroboros.Client, failed func(error), take func(*ouroboros.Flow)) error {
 	for {
-		flow, err := s.Node.Accept(ctx)
+		flow, err := node.Accept(ctx)
 		switch {
 		case err == nil:
-			s.shards[next].add(flow)
-			next = (next + 1) % len(s.shards)
+			take(flow)
 			continue
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, ouroboros.ErrIRMd), errors.Is(err, ouroboros.ErrNotAlloc):
 			return err
 		}
-		s.Handler.AcceptFailed(err)
+		failed(err)
 		if errors.Is(err, ouroboros.ErrCrypt) || errors.Is(err, ouroboros.ErrAuth) {
 			continue // the client's fault
 		}

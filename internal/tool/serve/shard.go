@@ -57,7 +57,7 @@ func (h *shard[S]) add(flow *ouroboros.Flow) {
 
 // run handles events until ctx ends.
 func (h *shard[S]) run(ctx context.Context) {
-	expired, cancel := context.WithDeadline(ctx, time.Unix(1, 0))
+	expired, cancel := context.WithDeadline(ctx, Past)
 	defer cancel()
 	var events []ouroboros.FlowEvent
 	for ctx.Err() == nil {

@@ -1,0 +1,72 @@
+package oecho
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+// captured gives the two messages that were seen on a wire.
+func captured(t testing.TB) (request, reply []byte) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/captured.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		kind, digits, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch kind {
+		case "request":
+			request, err = hex.DecodeString(digits)
+		case "reply":
+			reply, err = hex.DecodeString(digits)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return request, reply
+}
+
+func TestTheMessageIsTheOneSeenOnAWire(t *testing.T) {
+	request, reply := captured(t)
+	if got := encode(greeting); !bytes.Equal(got, request) {
+		t.Errorf("got %x, want %x", got, request)
+	}
+	if got := decode(reply); got != greeting {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTextsEndAtTheZeroAndCannotHarmATerminal(t *testing.T) {
+	for message, want := range map[string]string{
+		"":                    "",
+		"\x00":                "",
+		"no end":              "no end",
+		"one\x00two\x00":      "one",
+		"Grüße, 世界\x00":       "Grüße, 世界",
+		"\x1b[2Jgone\n\x00":   "\uFFFD[2Jgone\uFFFD",
+		"broken \xff\x00":     "broken \uFFFD",
+		"\u202eright to left": "\uFFFDright to left",
+	} {
+		if got := decode([]byte(message)); got != want {
+			t.Errorf("%q: got %q, want %q", message, got, want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	request, _ := captured(f)
+	f.Add(request)
+	f.Add([]byte("\x1b]0;title\a"))
+	f.Fuzz(func(t *testing.T, message []byte) {
+		for _, r := range decode(message) {
+			if r != unicode.ReplacementChar && !unicode.IsPrint(r) {
+				t.Errorf("%q passed in %q", r, message)
+			}
+		}
+	})
+}
