@@ -30,6 +30,9 @@ func New(size int, rate int64) *Pace {
 	return &Pace{gap: time.Duration(ns / rate), remainder: ns % rate, rate: rate}
 }
 
+// Gap is the time between two messages.
+func (p *Pace) Gap() time.Duration { return p.gap }
+
 // Due is when the next message is due.
 func (p *Pace) Due() time.Duration { return p.due }
 
