@@ -1,0 +1,176 @@
+package registry
+
+import (
+	"context"
+
+	"ouroboros/internal/errno"
+	"ouroboros/internal/flow"
+	"ouroboros/internal/ipcp"
+	"ouroboros/irm"
+	"ouroboros/qos"
+)
+
+// ipcpOwner owns the ends of an IPCP's flows.
+type ipcpOwner struct{ id ipcp.Identity }
+
+func (o ipcpOwner) OwnerName() string   { return o.id.Name }
+func (o ipcpOwner) IPCP() ipcp.Identity { return o.id }
+
+// host is what an IPCP may ask of the node.
+type host struct {
+	e     *ipcpEntry
+	ready chan struct{} // closed when the IPCP is a process of the node
+}
+
+var (
+	_ ipcp.Host = (*host)(nil)
+	_ Failure   = (*host)(nil)
+	_ FlowOwner = ipcpOwner{}
+)
+
+// handle waits until the IPCP has been announced.
+func (t *host) handle(ctx context.Context) (*Process, error) {
+	select {
+	case <-t.ready:
+		return t.e.handle, nil
+	case <-ctx.Done():
+		return nil, ended(ctx, "the IPCP has not started yet")
+	case <-t.e.r.ctx.Done():
+		return nil, errClosed()
+	}
+}
+
+// Alloc implements ipcp.Host.
+func (t *host) Alloc(ctx context.Context, dst string, spec qos.Spec) (flow.Flow, error) {
+	h, err := t.handle(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g, err := h.Alloc(ctx, dst, spec)
+	if err != nil {
+		return nil, err
+	}
+	return h.lend(g), nil
+}
+
+// Accept implements ipcp.Host.
+func (t *host) Accept(ctx context.Context) (flow.Flow, qos.Spec, error) {
+	h, err := t.handle(ctx)
+	if err != nil {
+		return nil, qos.Spec{}, err
+	}
+	g, err := h.Accept(ctx)
+	if err != nil {
+		return nil, qos.Spec{}, err
+	}
+	return h.lend(g), g.QoS, nil
+}
+
+// Failed implements Failure. Whoever guards the IPCP has brought its flows
+// down.
+func (t *host) Failed(err error) {
+	r := t.e.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t.e.state != stateUp {
+		return
+	}
+	t.e.state = stateFailed
+	r.count.ipcpFailed++
+	for n := range t.e.regs {
+		delete(n.regs, t.e) // e.regs stays, for the next start of the node
+	}
+	r.publish(irm.Event{Kind: "ipcp", Action: "failed", Name: t.e.name, PID: t.e.pid, Layer: t.e.layer.Name, Detail: err.Error()})
+}
+
+// Arrive implements ipcp.Host: it finds a server for a request that came from
+// the layer, waiting RequestWait at the most, and reserves its accept.
+func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error) {
+	r, e := t.e.r, t.e
+	if _, err := t.handle(ctx); err != nil {
+		return nil, err
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.cfg.AllocTimeout)
+		defer cancel()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.arrived++
+	if r.closed {
+		return nil, errClosed()
+	}
+	if e.state != stateUp {
+		return nil, errno.New(errno.IPCPState, "the IPCP %q has ended", e.name)
+	}
+	n := r.nameOfHash(e.algo(), req.Hash)
+	if n == nil {
+		r.count.unknownHash++
+		return nil, errno.New(errno.NameError, "no name of this node has the hash %x", req.Hash)
+	}
+	q := &request{n: n, not: e.proc}
+	a, err := r.reserve(ctx, q, e.handle.ctx.Done())
+	if err == nil && a == nil {
+		err = errno.New(errno.IPCP, "no process is bound to %q", n.info.Name)
+	}
+	if err != nil {
+		r.count.refused++
+		r.publish(irm.Event{Kind: "flow", Action: "refused", Name: n.info.Name, PID: e.pid, Layer: e.layer.Name, Detail: err.Error()})
+		return nil, err
+	}
+	return &offer{r: r, e: e, n: n, a: a, req: req}, nil
+}
+
+// algo is the algorithm of the layer: while the IPCP is still being
+// bootstrapped, that of its kind. r.mu is held.
+func (e *ipcpEntry) algo() irm.HashAlgo {
+	if e.joined {
+		return e.layer.Hash
+	}
+	return algoOf(e.kind, irm.SHA3_256)
+}
+
+// offer is an arrived request with the accept that is reserved for it.
+type offer struct {
+	r   *Registry
+	e   *ipcpEntry
+	n   *serviceName
+	a   *accept
+	req *ipcp.Request
+}
+
+// Data implements ipcp.Offer.
+func (o *offer) Data() []byte { return nil }
+
+// Complete implements ipcp.Offer. If the process has left meanwhile the flow
+// goes to another that accepts, or is deallocated.
+func (o *offer) Complete(f flow.Flow) {
+	r := o.r
+	r.mu.Lock()
+	if !o.a.usable() {
+		o.a = o.n.take(o.e.proc)
+	}
+	a := o.a
+	r.mu.Unlock()
+	if a == nil {
+		f.Dealloc()
+		return
+	}
+	if _, err := r.carry(a.by, a, o.e, o.n.info.Name, f, o.req.QoS, o.req.MPL); err != nil {
+		r.log.Warn("an arrived flow could not be handed to its process", "name", o.n.info.Name, "pid", a.by.PID(), "err", err)
+		r.mu.Lock()
+		r.putBack(a, o.n)
+		r.mu.Unlock()
+	}
+}
+
+// Fail implements ipcp.Offer.
+func (o *offer) Fail(err error) {
+	r := o.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count.refused++
+	r.putBack(o.a, o.n)
+	r.publish(irm.Event{Kind: "flow", Action: "refused", Name: o.n.info.Name, PID: o.e.pid, Layer: o.e.layer.Name, Detail: err.Error()})
+}

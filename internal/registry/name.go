@@ -1,0 +1,163 @@
+package registry
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"slices"
+
+	"ouroboros/internal/errno"
+	"ouroboros/irm"
+)
+
+// serviceName is a name of a service. r.mu guards it.
+type serviceName struct {
+	info  irm.NameInfo // without the parts that only lists have
+	bound []*binding   // processes, least recently served first
+	autos []*progBinding
+	progs []*progBinding        // all of them, newest first
+	regs  map[*ipcpEntry][]byte // hash, by IPCP
+	queue list.List             // of *request: who waits for a server
+	gone  bool                  // destroyed
+}
+
+// binding is a process bound to a name.
+type binding struct {
+	p    *proc
+	n    *serviceName
+	born uint64
+	fed  bool // has been given a flow
+}
+
+func errNoName(doing, s string) error {
+	return errno.New(errno.NameError, "cannot %s: there is no name %q", doing, s).
+		Next("see them with: irm name list; make it with: irm name create %s", s)
+}
+
+// CreateName makes a name known. An existing one is kept as it is.
+func (r *Registry) CreateName(_ context.Context, info irm.NameInfo) error {
+	if err := irm.CheckName("name", info.Name); err != nil {
+		return err
+	}
+	if info.Balance != irm.RoundRobin && info.Balance != irm.Spill {
+		return errno.New(errno.Invalid, "cannot create the name %q: load-balance policy %d is unknown", info.Name, info.Balance).
+			Next("use round-robin or spillover")
+	}
+	for _, path := range []string{info.Server.Enc, info.Server.Key, info.Server.Cert, info.Client.Enc, info.Client.Key, info.Client.Cert} {
+		if len(path) > irm.MaxPath {
+			return errno.New(errno.Invalid, "cannot create the name %q: a security path has %d bytes, the most is %d",
+				info.Name, len(path), irm.MaxPath)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.ensureName(info)
+	return err
+}
+
+// ensureName gives the name, made if there is none. r.mu is held.
+func (r *Registry) ensureName(info irm.NameInfo) (*serviceName, error) {
+	if r.closed {
+		return nil, errClosed()
+	}
+	if n := r.names[info.Name]; n != nil {
+		return n, nil
+	}
+	if len(r.names) >= r.cfg.Limits.Names {
+		r.count.limit++
+		return nil, errno.New(errno.NoBufs, "cannot create the name %q: the node has %d names, and may not have more",
+			info.Name, len(r.names)).Next("destroy some with: irm name destroy NAME")
+	}
+	n := &serviceName{
+		info: irm.NameInfo{Name: info.Name, Balance: info.Balance, Server: info.Server, Client: info.Client},
+		regs: make(map[*ipcpEntry][]byte),
+	}
+	r.names[info.Name] = n
+	r.insertName(n)
+	r.indexName(n)
+	r.publish(irm.Event{Kind: "name", Action: "created", Name: info.Name})
+	r.dirty()
+	return n, nil
+}
+
+// implicitName gives the name for a binding, made with the policy that such
+// names have. r.mu is held.
+func (r *Registry) implicitName(s string) (*serviceName, error) {
+	return r.ensureName(irm.NameInfo{Name: s, Balance: irm.Spill})
+}
+
+// insertName puts a new name into the list where the reference would: behind
+// the first that compares greater, else in front. r.mu is held.
+func (r *Registry) insertName(n *serviceName) {
+	at := slices.IndexFunc(r.order, func(o *serviceName) bool { return o.info.Name > n.info.Name }) + 1
+	r.order = slices.Insert(r.order, at, n)
+}
+
+// DestroyName removes a name with its bindings and registrations; running
+// flows go on.
+func (r *Registry) DestroyName(ctx context.Context, s string) error {
+	r.mu.Lock()
+	n := r.names[s]
+	if n == nil {
+		r.mu.Unlock()
+		return errNoName("destroy the name", s)
+	}
+	for len(n.bound) > 0 {
+		r.unbind(n.bound[0])
+	}
+	for len(n.progs) > 0 {
+		r.dropProgBinding(n.progs[0])
+	}
+	type reg struct {
+		e    *ipcpEntry
+		hash []byte
+	}
+	var regs []reg
+	for e, hash := range n.regs {
+		regs = append(regs, reg{e, hash})
+	}
+	for _, e := range r.ipcps.sorted {
+		delete(e.regs, n)
+	}
+	clear(n.regs)
+	delete(r.names, s)
+	r.order = slices.Delete(r.order, slices.Index(r.order, n), slices.Index(r.order, n)+1)
+	r.unindexName(n)
+	n.gone = true
+	r.kick(n)
+	r.publish(irm.Event{Kind: "name", Action: "destroyed", Name: s})
+	r.dirty()
+	r.mu.Unlock()
+
+	for _, g := range regs {
+		if err := g.e.impl.Unreg(ctx, g.hash); err != nil {
+			r.log.Warn("the directory of a layer keeps a name that was destroyed", "name", s, "ipcp", g.e.name, "err", err)
+		}
+	}
+	return nil
+}
+
+// ListNames lists the names in the order of the reference.
+func (r *Registry) ListNames(context.Context) ([]irm.NameInfo, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	infos := make([]irm.NameInfo, 0, len(r.order))
+	for _, n := range r.order {
+		info := n.info
+		for e, hash := range n.regs {
+			info.Registrations = append(info.Registrations, irm.Registration{PID: e.pid, IPCP: e.name, Layer: e.layer.Name, Hash: slices.Clone(hash)})
+		}
+		slices.SortFunc(info.Registrations, func(a, b irm.Registration) int { return cmp.Compare(a.PID, b.PID) })
+		for _, b := range n.progs {
+			info.Programs = append(info.Programs, b.info())
+		}
+		bound := slices.Clone(n.bound)
+		slices.SortFunc(bound, func(a, b *binding) int { return cmp.Compare(b.born, a.born) })
+		for _, b := range bound {
+			info.Processes = append(info.Processes, b.p.id.PID)
+			info.Accepting += b.p.accepts.Len()
+		}
+		infos = append(infos, info)
+	}
+	return infos, nil
+}
