@@ -22,6 +22,10 @@ import (
 // record off the socket. It works on neither: a daemon that is slower hangs.
 const patience = 10 * time.Second
 
+// cancelWait is how long the answer to a Cancel may take; it is a matter of
+// microseconds unless a layer is just answering.
+const cancelWait = time.Second
+
 // Conn is the connection of this process to a daemon, over its flow socket.
 //
 // One goroutine reads. It calls Grant.Notify, so handlers must not wait for
@@ -178,12 +182,38 @@ func (c *Conn) do(ctx context.Context, m *pb.ToDaemon, format string, args ...an
 		return a
 	case <-ctx.Done():
 	}
-	if c.take(m.Request) == nil {
-		return <-cl.answer // it was on its way
+	return c.giveUp(ctx.Err(), m.Request, cl, format, args...)
+}
+
+// giveUp ends a call whose context has ended. The daemon answers at once, and
+// is waited for: an Accept that has returned is not pending any more, and a
+// flow that came at the last moment of its time is not lost. A caller who
+// cancelled does not want it, though.
+func (c *Conn) giveUp(why error, request uint64, cl *call, format string, args ...any) answer {
+	c.post(&pb.ToDaemon{Request: request, Body: &pb.ToDaemon_Cancel{Cancel: &pb.Cancel{}}})
+	late := time.NewTimer(cancelWait)
+	defer late.Stop()
+	var a answer
+	select {
+	case a = <-cl.answer:
+	case <-late.C:
+		if c.take(request) != nil {
+			// What the daemon answers now finds no call: a grant is deallocated.
+			return answer{err: gaveUp(why, format, args...)}
+		}
+		a = <-cl.answer
 	}
-	// Whatever the daemon answers now finds no call: a grant is deallocated.
-	c.post(&pb.ToDaemon{Request: m.Request, Body: &pb.ToDaemon_Cancel{Cancel: &pb.Cancel{}}})
-	return answer{err: gaveUp(ctx.Err(), format, args...)}
+	switch {
+	case a.err != nil && (errors.Is(a.err, errno.IRMd) || errors.Is(a.err, errno.NotAlloc)):
+		return a
+	case a.err != nil:
+		return answer{err: gaveUp(why, format, args...)}
+	case a.grant != nil && errors.Is(why, context.Canceled):
+		a.grant.End.Close()
+		c.Dealloc(a.grant.ID)
+		return answer{err: gaveUp(why, format, args...)}
+	}
+	return a
 }
 
 func gaveUp(err error, format string, args ...any) error {
