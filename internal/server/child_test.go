@@ -1,0 +1,130 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"ouroboros/internal/session"
+	"ouroboros/irm"
+	"ouroboros/qos"
+)
+
+// child is what this test binary does when a test runs it as another process.
+// It says "ready" or what went wrong on its output, and stays until its input
+// ends.
+func child(role string) {
+	dir := os.Getenv("OUROBOROS_RUNTIME_DIR")
+	word, arg, _ := strings.Cut(role, " ")
+	err := roles[word](dir, arg)
+	if err != nil {
+		fmt.Println(err)
+	} else {
+		fmt.Println("ready")
+	}
+	bufio.NewReader(os.Stdin).ReadByte()
+}
+
+var roles = map[string]func(dir, arg string) error{
+	// alloc holds a flow to a name.
+	"alloc": func(dir, name string) error {
+		c, err := session.Dial(dir)
+		if err == nil {
+			_, err = c.Alloc(context.Background(), name, qos.Data)
+		}
+		return err
+	},
+	// accept waits for a flow to a name.
+	"accept": func(dir, name string) error {
+		c, err := session.Dial(dir)
+		if err == nil {
+			err = c.Bind(context.Background(), name)
+		}
+		if err == nil {
+			go c.Accept(context.Background())
+		}
+		return err
+	},
+	"list": func(dir, _ string) error {
+		c, err := irm.DialDir(dir)
+		if err == nil {
+			_, err = c.ListNames(context.Background())
+		}
+		return err
+	},
+	"status": func(dir, _ string) error {
+		c, err := irm.DialDir(dir)
+		if err == nil {
+			_, err = c.Status(context.Background())
+		}
+		return err
+	},
+}
+
+// process is another process that plays a role.
+type other struct {
+	cmd *exec.Cmd
+	in  interface{ Close() error }
+	out *bufio.Reader
+}
+
+// run starts another process, as another user when attr says so, and gives
+// the first line that it says.
+func (d *daemon) run(role string, attr *syscall.SysProcAttr) (*other, string) {
+	d.t.Helper()
+	cmd := exec.Command(testBinary(d.t), "-test.run=^$")
+	cmd.Env = append(os.Environ(), "OUROBOROS_TEST_ROLE="+role, "OUROBOROS_RUNTIME_DIR="+d.dir)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = attr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	p := &other{cmd: cmd, in: in, out: bufio.NewReader(out)}
+	d.t.Cleanup(p.end)
+	line, err := p.out.ReadString('\n')
+	if err != nil {
+		d.t.Fatalf("process %q: %v", role, err)
+	}
+	return p, strings.TrimSpace(line)
+}
+
+func (p *other) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+func (p *other) end() {
+	p.in.Close()
+	p.cmd.Wait()
+}
+
+// testBinary gives a copy of this binary that every user can run.
+func testBinary(t testing.TB) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := publicDir(t) + ".test"
+	if err := os.WriteFile(path, b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,212 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"ouroboros/internal/pb/pbconnect"
+)
+
+// Bounds of the management socket.
+const (
+	maxBody      = 1 << 20          // of a request, as sent and as unpacked
+	maxHeader    = 16 << 10         //
+	bodyTime     = 10 * time.Second // for a request to arrive
+	writeTime    = 10 * time.Second // for a client to take what is written
+	idleTime     = time.Minute      // between requests
+	maxArrayItem = 4096             // in a repeated field of a request
+)
+
+// newHTTP makes the server of the management socket.
+func (s *Server) newHTTP() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle(pbconnect.NewIrmHandler(&api{s},
+		connect.WithReadMaxBytes(maxBody),
+		connect.WithCodec(jsonCodec{}),
+		connect.WithCodec(jsonCodec{charset: true}),
+		connect.WithInterceptors(&errorWriter{s}),
+	))
+	mux.HandleFunc("GET /events", s.events)
+	mux.HandleFunc("GET /metrics", s.metrics)
+	return &http.Server{
+		Handler:           s.calls.count(bounded(mux)),
+		ReadHeaderTimeout: bodyTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return s.ctx },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, peerKey{}, c.(*apiConn).peer)
+		},
+	}
+}
+
+// peerKey is the key of the *peer in the context of a request.
+type peerKey struct{}
+
+func peerFrom(ctx context.Context) *peer { return ctx.Value(peerKey{}).(*peer) }
+
+// apiListener accepts connections to the management socket from those for
+// whom there is room.
+type apiListener struct {
+	s *Server
+	l *net.UnixListener
+}
+
+func (l *apiListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.s.accept(l.l)
+		if err != nil {
+			return nil, err
+		}
+		p, err := l.s.admit(c, &l.s.door)
+		if err != nil {
+			refuseHTTP(c, err)
+			continue
+		}
+		l.s.count.calls.Add(1)
+		return &apiConn{UnixConn: c, peer: p, gate: &l.s.door}, nil
+	}
+}
+
+func (l *apiListener) Close() error   { return l.l.Close() }
+func (l *apiListener) Addr() net.Addr { return l.l.Addr() }
+
+// refuseHTTP answers a client for whom there is no room, without waiting.
+func refuseHTTP(c *net.UnixConn, err error) {
+	defer c.Close()
+	body := err.Error() + "\n"
+	c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+	fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s",
+		len(body), body)
+}
+
+// apiConn is a connection with its place at the gate. Every write has a limit
+// in time.
+type apiConn struct {
+	*net.UnixConn
+	peer *peer
+	gate *gate
+}
+
+func (c *apiConn) Write(b []byte) (int, error) {
+	c.SetWriteDeadline(time.Now().Add(writeTime))
+	return c.UnixConn.Write(b)
+}
+
+func (c *apiConn) Close() error {
+	err := c.UnixConn.Close()
+	if !errors.Is(err, net.ErrClosed) {
+		c.gate.leave(c.peer)
+	}
+	return err
+}
+
+// bounded reads a request whole, within limits of size and time, before
+// anything handles it: how long a call takes is not limited after that.
+func bounded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		rc.SetReadDeadline(time.Now().Add(bodyTime))
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		rc.SetReadDeadline(time.Time{})
+		if err != nil {
+			var large *http.MaxBytesError
+			status := http.StatusBadRequest
+			if errors.As(err, &large) {
+				status = http.StatusRequestEntityTooLarge
+			}
+			w.Header().Set("Connection", "close")
+			http.Error(w, "cannot read the request: "+err.Error(), status)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.ContentLength = int64(len(body))
+		next.ServeHTTP(w, r)
+	})
+}
+
+// calls counts the handlers that run, for whoever closes the server.
+type calls struct {
+	mu     sync.Mutex
+	closed bool
+	run    sync.WaitGroup
+}
+
+func (c *calls) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		if c.closed {
+			c.mu.Unlock()
+			http.Error(w, "the IRM daemon is stopping", http.StatusServiceUnavailable)
+			return
+		}
+		c.run.Add(1)
+		c.mu.Unlock()
+		defer c.run.Done()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *calls) wait() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.run.Wait()
+}
+
+// metrics shows the counters of the node in the text format that monitoring
+// systems read.
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	if err := s.access.mayFlow(peerFrom(r.Context())); err != nil {
+		s.count.denied.Add(1)
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	counters, err := s.counters(r.Context())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(counters)) {
+		fmt.Fprintf(&b, "ouroboros_%s %d\n", metricName(name), counters[name])
+	}
+	io.WriteString(w, b.String())
+}
+
+// metricName keeps what a metric's name may consist of.
+func metricName(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_':
+			return r
+		}
+		return '_'
+	}, s)
+}
+
+// counters are those of the node and of the server.
+func (s *Server) counters(ctx context.Context) (map[string]uint64, error) {
+	st, err := s.node.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := s.count.snapshot()
+	maps.Copy(all, st.Counters)
+	return all, nil
+}
