@@ -1,0 +1,265 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"ouroboros/internal/errno"
+	"ouroboros/internal/rundir"
+)
+
+// OSStarter starts programs as processes of the host.
+//
+//	user          that of whoever bound the program, with its groups, when the
+//	              daemon is root; the daemon's own otherwise
+//	environment   PATH HOME USER LOGNAME SHELL LANG TMPDIR XDG_RUNTIME_DIR of
+//	              that user, and OUROBOROS_RUNTIME_DIR
+//	directory     the user's home, or / when that cannot be entered
+//	input         /dev/null
+//	output        line by line into the log
+//	group         its own; all of it is ended with the daemon
+type OSStarter struct {
+	Log   *slog.Logger
+	Dir   string        // runtime directory of the daemon, for the programs
+	Env   []string      // more variables, NAME=value; they win
+	Grace time.Duration // between SIGTERM and SIGKILL; 0 = 3 s
+}
+
+// defaultPath is where programs look for others.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// Start implements Starter.
+func (s *OSStarter) Start(ctx context.Context, argv []string, uid, gid uint32, exited func(err error)) (int, error) {
+	if len(argv) == 0 {
+		return 0, errno.New(errno.Invalid, "there is no program to start")
+	}
+	log := s.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	log = log.With("program", argv[0])
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	who := lookupUser(uid)
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = s.environment(who, uid)
+	cmd.Dir = who.HomeDir
+	if fi, err := os.Stat(cmd.Dir); err != nil || !fi.IsDir() || !filepath.IsAbs(cmd.Dir) {
+		cmd.Dir = "/"
+	}
+	out := &lineLog{log: log, level: slog.LevelInfo}
+	errs := &lineLog{log: log, level: slog.LevelWarn}
+	cmd.Stdout, cmd.Stderr = out, errs
+	// A descendant that keeps the output open must not hide the end.
+	cmd.WaitDelay = 500 * time.Millisecond
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if os.Geteuid() == 0 {
+		groups, err := groupsOf(who, uid, gid)
+		if err != nil {
+			return 0, err
+		}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}
+	} else if uid != uint32(os.Geteuid()) {
+		return 0, errno.New(errno.Perm, "it was bound by user %d, and a daemon that is not root cannot start it for another user", uid)
+	}
+
+	started := make(chan error, 1)
+	go func() {
+		// The child gets its death signal when the thread that made it ends, so
+		// that thread waits for it.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err := cmd.Start(); err != nil {
+			started <- err
+			return
+		}
+		pid := cmd.Process.Pid
+		log := log.With("pid", pid)
+		out.set(log)
+		errs.set(log)
+		gone := make(chan struct{})
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			s.endWith(ctx, pid, gone)
+		}()
+		started <- nil
+		err := cmd.Wait()
+		// The rest of its group goes with it. The number cannot belong to
+		// another group while one of its processes lives.
+		syscall.Kill(-pid, syscall.SIGTERM)
+		close(gone)
+		<-killed
+		out.flush()
+		errs.flush()
+		log.Info("a program that was started on demand has ended", "err", err)
+		exited(err)
+	}()
+	if err := <-started; err != nil {
+		return 0, err
+	}
+	return cmd.Process.Pid, nil
+}
+
+// endWith asks the group to end when ctx does, and kills it when it has not
+// ended after Grace.
+func (s *OSStarter) endWith(ctx context.Context, pid int, gone <-chan struct{}) {
+	select {
+	case <-gone:
+		return
+	case <-ctx.Done():
+	}
+	syscall.Kill(-pid, syscall.SIGTERM)
+	grace := s.Grace
+	if grace == 0 {
+		grace = 3 * time.Second
+	}
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-gone:
+	case <-t.C:
+		syscall.Kill(-pid, syscall.SIGKILL)
+		<-gone
+	}
+	// Whatever it has left behind in its group.
+	syscall.Kill(-pid, syscall.SIGKILL)
+}
+
+// lookupUser knows a user by number, also one that has no account.
+func lookupUser(uid uint32) *user.User {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u
+	}
+	return &user.User{Uid: id, Username: id, HomeDir: "/"}
+}
+
+// groupsOf gives the supplementary groups of a user.
+func groupsOf(u *user.User, uid, gid uint32) ([]uint32, error) {
+	if uid == uint32(os.Geteuid()) && gid == uint32(os.Getegid()) {
+		own, err := os.Getgroups()
+		if err != nil {
+			return nil, err
+		}
+		groups := make([]uint32, len(own))
+		for i, g := range own {
+			groups[i] = uint32(g)
+		}
+		return groups, nil
+	}
+	groups := []uint32{gid}
+	ids, err := u.GroupIds()
+	if err != nil {
+		return groups, nil // no account: no more groups
+	}
+	for _, id := range ids {
+		if n, err := strconv.ParseUint(id, 10, 32); err == nil && uint32(n) != gid {
+			groups = append(groups, uint32(n))
+		}
+	}
+	return groups, nil
+}
+
+func (s *OSStarter) environment(u *user.User, uid uint32) []string {
+	own := func(name, otherwise string) string {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+		return otherwise
+	}
+	env := []string{
+		"PATH=" + own("PATH", defaultPath),
+		"HOME=" + u.HomeDir,
+		"USER=" + u.Username,
+		"LOGNAME=" + u.Username,
+		"SHELL=/bin/sh",
+		"LANG=" + own("LANG", "C.UTF-8"),
+	}
+	runtimeDir := "/run/user/" + strconv.FormatUint(uint64(uid), 10)
+	if uid == uint32(os.Geteuid()) {
+		env = append(env, "TMPDIR="+own("TMPDIR", "/tmp"))
+		runtimeDir = own("XDG_RUNTIME_DIR", runtimeDir)
+	} else {
+		env[0] = "PATH=" + defaultPath
+		env = append(env, "TMPDIR=/tmp")
+	}
+	if fi, err := os.Stat(runtimeDir); err == nil && fi.IsDir() {
+		env = append(env, "XDG_RUNTIME_DIR="+runtimeDir)
+	}
+	if s.Dir != "" {
+		env = append(env, rundir.Env+"="+s.Dir)
+	}
+	return append(env, s.Env...)
+}
+
+// longestLine is where a line of output is cut, in bytes.
+const longestLine = 4096
+
+// lineLog turns what a program writes into log entries, one a line.
+type lineLog struct {
+	mu    sync.Mutex
+	log   *slog.Logger
+	level slog.Level
+	line  []byte
+}
+
+var _ io.Writer = (*lineLog)(nil)
+
+func (l *lineLog) set(log *slog.Logger) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.log = log
+}
+
+func (l *lineLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(p)
+	for len(p) > 0 {
+		i := bytes.IndexByte(p, '\n')
+		part := p
+		if i >= 0 {
+			part = p[:i]
+		}
+		for len(l.line)+len(part) >= longestLine {
+			cut := longestLine - len(l.line)
+			l.line = append(l.line, part[:cut]...)
+			part = part[cut:]
+			l.emit()
+		}
+		l.line = append(l.line, part...)
+		if i < 0 {
+			break
+		}
+		l.emit()
+		p = p[i+1:]
+	}
+	return n, nil
+}
+
+// flush logs what has no end of line.
+func (l *lineLog) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.emit()
+}
+
+func (l *lineLog) emit() {
+	if line := bytes.TrimRight(l.line, "\r"); len(line) > 0 {
+		l.log.Log(context.Background(), l.level, "output", "line", string(line))
+	}
+	l.line = l.line[:0]
+}
