@@ -51,7 +51,7 @@ func reason(err error) string {
 // taken as it is. The first failure ends the work; its error is an *Error
 // with the place in the file, and what was done before stays.
 func Apply(ctx context.Context, svc irm.Service, f *File) error {
-	if err := f.CheckFiles(); err != nil {
+	if err := f.Check(); err != nil {
 		return err
 	}
 	a := applier{svc: svc, f: f}
@@ -97,12 +97,32 @@ func (a applier) name(ctx context.Context, n *Name) error {
 		return a.failed(n.at, err, "%s: cannot create the name", where)
 	}
 	for _, p := range n.Programs {
-		err := a.svc.BindProgram(ctx, p.ProgramBinding)
+		err := a.bind(ctx, n, p)
 		if err != nil && !errors.Is(err, errno.Exist) {
 			return a.failed(p.at, err, "%s: cannot bind the program %q", where, p.Program)
 		}
 	}
 	return nil
+}
+
+// impersonator is a node whose programs can be started as another user than
+// its own.
+type impersonator interface {
+	BindProgramAs(ctx context.Context, b irm.ProgramBinding, uid, gid uint32) error
+}
+
+func (a applier) bind(ctx context.Context, n *Name, p Program) error {
+	if n.User == nil {
+		return a.svc.BindProgram(ctx, p.ProgramBinding)
+	}
+	uid, gid, err := n.User.account()
+	if err != nil {
+		return err
+	}
+	if as, ok := a.svc.(impersonator); ok {
+		return as.BindProgramAs(ctx, p.ProgramBinding, uid, gid)
+	}
+	return errno.New(errno.NotSup, "this node cannot start programs as another user").Next("remove user")
 }
 
 func (a applier) ipcp(ctx context.Context, p *IPCP) error {

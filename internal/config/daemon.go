@@ -1,7 +1,6 @@
 package config
 
 import (
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -92,6 +91,8 @@ func (d *decoder) limits(f *File, e *entry) {
 		limit("watchers", &c.Watchers),
 		limit("clients", &c.Clients),
 		limit("clients_per_user", &c.ClientsPerUser).spelled("clients_per_uid"),
+		limit("calls", &c.Calls),
+		limit("calls_per_user", &c.CallsPerUser).spelled("calls_per_uid"),
 	})
 }
 
@@ -131,14 +132,20 @@ func principals(name string, all *bool, dst *[]Principal) key {
 				d.want(e, v, want)
 				continue
 			}
-			p := Principal{Name: strings.TrimPrefix(v.text, "@"), Place: d.place(v.span)}
-			p.Group = p.Name != v.text
-			if p.Name == "" || strings.ContainsAny(p.Name, ":@ \t\n\x00") {
-				d.fail(v.span, "", "%s is neither a user nor a group: expected a name or a number, a group with @ before it", fmt.Sprintf("%q", v.text))
-				continue
+			if p, ok := d.principal(v); ok {
+				list = append(list, p)
 			}
-			list = append(list, p)
 		}
 		*dst = list
 	}}
+}
+
+// principal reads a user or, with @ before it, a group.
+func (d *decoder) principal(v *node) (Principal, bool) {
+	name, group := strings.CutPrefix(v.text, "@")
+	if name == "" || strings.ContainsAny(name, ":@ \t\n\x00") {
+		d.fail(v.span, "", "%q is neither a user nor a group: expected a name or a number, a group with @ before it", v.text)
+		return Principal{}, false
+	}
+	return Principal{Name: name, Group: group, at: v.span}, true
 }

@@ -47,14 +47,16 @@ type Limits struct {
 	Processes         int
 	IPCPs             int
 	Watchers          int // of events
-	Clients           int // connections to each socket
-	ClientsPerUser    int
+	Clients           int // connected processes
+	ClientsPerUser    int // of others than root and the daemon's user
+	Calls             int // connections to the management socket
+	CallsPerUser      int
 }
 
 // Access is the table [access].
 type Access struct {
-	// Manage says who may manage the node, besides root and the daemon's own
-	// user. Nil = not said: the members of the group ouroboros.
+	// Manage says who may manage the node, besides root, the daemon's own
+	// user and the members of the group ouroboros.
 	Manage []Principal
 	// Flows says who may have flows. Nil = every local user.
 	Flows []Principal
@@ -64,7 +66,7 @@ type Access struct {
 type Principal struct {
 	Name  string // "alice", "1000"
 	Group bool   // written "@staff"
-	Place Place
+	at    span
 }
 
 func (p Principal) String() string {
@@ -78,6 +80,7 @@ func (p Principal) String() string {
 type Name struct {
 	Info     irm.NameInfo
 	Programs []Program
+	User     *Principal // whom programs are started as; nil = the daemon's own user
 
 	at    span
 	files []secFile

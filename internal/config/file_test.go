@@ -174,6 +174,34 @@ func TestSecurityFilesAreFoundBesideTheConfiguration(t *testing.T) {
 	}
 }
 
+func TestProgramsAreStartedAsAUserThatExists(t *testing.T) {
+	f, err := Parse("t.toml", []byte("[name.x]\nprog = [\"/bin/x\"]\nargs = [\"\"]\nuser = \"0\"\n"))
+	if err == nil {
+		err = f.CheckUsers()
+	}
+	if err != nil || f.Names[0].User.Name != "0" {
+		t.Error(err)
+	}
+	for doc, want := range map[string]string{
+		"[name.x]\nprog = [\"/bin/x\"]\nargs = [\"\"]\nuser = \"no-such-user\"\n": "t.toml:4:8: there is no user \"no-such-user\" here",
+		"[access]\nmanage = [\"0\", \"no-such-user\"]\n":                          "t.toml:2:16: there is no user \"no-such-user\" here",
+		"[access]\nflows = [\"@no-such-group\"]\n":                                "t.toml:2:10: there is no group \"no-such-group\" here",
+	} {
+		f, err := Parse("t.toml", []byte(doc))
+		if err == nil {
+			err = f.Check()
+		}
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q gives %v, want %s", doc, err, want)
+		}
+	}
+	for _, bad := range []string{"user = 1", "user = \"@staff\"", "user = \"\""} {
+		if _, err := Parse("t.toml", []byte("[name.x]\n"+bad+"\n")); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}
+
 func TestSectionsKeepTheOrderOfTheFileWithinTheirStep(t *testing.T) {
 	f, err := Parse("t.toml", []byte(`
 unicast.u0.enrol = "e"

@@ -207,6 +207,8 @@ func TestTheTablesOfTheDaemonHaveTheirRanges(t *testing.T) {
 		{"watchers", func(l Limits) int { return l.Watchers }, 1 << 20},
 		{"clients", func(l Limits) int { return l.Clients }, 1 << 20},
 		{"clients_per_user", func(l Limits) int { return l.ClientsPerUser }, 1 << 20},
+		{"calls", func(l Limits) int { return l.Calls }, 1 << 20},
+		{"calls_per_user", func(l Limits) int { return l.CallsPerUser }, 1 << 20},
 	}
 	for _, l := range limits {
 		for n, good := range map[int]bool{0: false, 1: true, l.most: true, l.most + 1: false, -1: false} {

@@ -24,6 +24,20 @@ func (d *decoder) service(f *File, e *entry) {
 			}
 		}),
 		{name: "args", read: func(d *decoder, e *entry) { args, argsAt = d.arguments(e) }},
+		{name: "user", read: func(d *decoder, e *entry) {
+			if e.value.kind != aString {
+				d.want(e, e.value, "a string: the user whom programs are started as")
+				return
+			}
+			p, ok := d.principal(e.value)
+			if ok && p.Group {
+				d.fail(e.value.span, "", "\"user\" cannot be the group %q: expected a user", p.Name)
+				return
+			}
+			if ok {
+				n.User = &p
+			}
+		}},
 		word("lb", "a load-balancing policy", append(irm.BalanceWords(), "spill"), irm.ParseBalance, &n.Info.Balance),
 		n.file("server_enc_file", "sencpath", &n.Info.Server.Enc),
 		n.file("server_crt_file", "scrtpath", &n.Info.Server.Cert),
@@ -53,6 +67,9 @@ func (d *decoder) service(f *File, e *entry) {
 		}
 	}
 	n.Programs = progs
+	if u := seen["user"]; u != nil && len(args) == 0 {
+		d.warn(u.span, "add args", "\"user\" has no effect in [name.%s]: none of its programs is started on demand", quoteKey(e.name))
+	}
 	f.Names = append(f.Names, n)
 }
 
