@@ -3,6 +3,7 @@
 # make fuzz       every fuzz target for FUZZTIME (5s)
 # make bench      benchmarks, into the terminal
 # make soak       the long tests
+# make demo       one host, whole: see README.md
 # make man        manual pages into build/man
 # make install    to PREFIX (/usr/local), below DESTDIR when set
 # make clean
@@ -30,7 +31,7 @@ GOFLAGS_B = -trimpath -buildvcs=false -ldflags "$(LDFLAGS) $(STAMP)"
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 SBIN     := irmd
 
-.PHONY: all build test vet fuzz bench soak man install uninstall clean
+.PHONY: all build test vet fuzz bench soak demo man completions install uninstall clean
 
 all: build
 
@@ -59,6 +60,9 @@ bench:
 
 soak:
 	OUROBOROS_SOAK=1 $(GO) test -timeout 30m -run 'Soak' -v ./...
+
+demo:
+	scripts/demo
 
 man:
 	@mkdir -p build/man
@@ -96,6 +100,8 @@ install: build man completions
 	install -m 644 packaging/ouroboros.sysusers $(DESTDIR)$(libdir)/sysusers.d/ouroboros.conf
 	install -d $(DESTDIR)$(sysconfdir)/ouroboros
 	install -m 644 packaging/irmd.toml.example $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml.example
+	@[ -e $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml ] || \
+		install -m 644 packaging/irmd.toml.example $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml
 	install -d $(DESTDIR)$(docdir)
 	@set -e; for f in README.md LICENSE NOTICE docs/*.md; do [ -e "$$f" ] || continue; \
 		install -m 644 $$f $(DESTDIR)$(docdir)/; \

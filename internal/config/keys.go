@@ -99,7 +99,7 @@ func (d *decoder) unknown(where string, e *entry, keys []key) {
 		names = append(names, k.name)
 		all = append(append(all, k.name), k.also...)
 	}
-	hint := suggest(e.name, all)
+	hint := Suggest(e.name, all)
 	if hint == "" {
 		hint = "known are " + strings.Join(names, ", ")
 	}
@@ -224,7 +224,7 @@ func word[T any](name, what string, words []string, parse func(string) (T, bool)
 		}
 		v, ok := parse(e.value.text)
 		if !ok {
-			d.fail(e.value.span, suggest(e.value.text, words), "%q cannot be %q: expected %s", e.name, e.value.text, want)
+			d.fail(e.value.span, Suggest(e.value.text, words), "%q cannot be %q: expected %s", e.name, e.value.text, want)
 			return
 		}
 		*dst = v

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// suggest says which of the words was probably meant; empty when none is
+// Suggest says which of the words was probably meant; empty when none is
 // near.
-func suggest(word string, words []string) string {
+func Suggest(word string, words []string) string {
 	best, near := "", 3
 	low := strings.ToLower(word)
 	for _, w := range words {
