@@ -49,13 +49,13 @@ func (s *Server) allow(ctx context.Context, procedure string) error {
 	p := peerFrom(ctx)
 	var err error
 	if procedure == pbconnect.IrmStatusProcedure {
-		err = s.access.mayFlow(p)
+		err = s.access.Load().mayFlow(p)
 	} else {
 		what := doing[procedure]
 		if what == "" {
 			what = path.Base(procedure)
 		}
-		err = s.access.mayManage(p, what)
+		err = s.access.Load().mayManage(p, what)
 	}
 	if err != nil {
 		s.count.denied.Add(1)

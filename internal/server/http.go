@@ -171,7 +171,7 @@ func (c *calls) wait() {
 // metrics shows the counters of the node in the text format that monitoring
 // systems read.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
-	if err := s.access.mayFlow(peerFrom(r.Context())); err != nil {
+	if err := s.access.Load().mayFlow(peerFrom(r.Context())); err != nil {
 		s.count.denied.Add(1)
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return

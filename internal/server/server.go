@@ -29,6 +29,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/fabric"
@@ -50,19 +51,22 @@ type Node interface {
 
 // Config says what to serve, where and to whom.
 type Config struct {
-	Dir    string         // runtime directory; empty = rundir.Default
-	Node   Node           //
-	Fabric *fabric.Fabric // of the node
-	Access Access         // besides the daemon's user, root and the group
-	Limits Limits         // the zero value means the defaults
-	Log    *slog.Logger   // nil = none
+	Dir string // runtime directory; empty = rundir.Default
+	// Claimed is a runtime directory that the caller has claimed already, and
+	// that is the server's from New on; Dir is not looked at then.
+	Claimed *rundir.Directory
+	Node    Node           //
+	Fabric  *fabric.Fabric // of the node
+	Access  Access         // besides the daemon's user, root and the group
+	Limits  Limits         // the zero value means the defaults
+	Log     *slog.Logger   // nil = none
 }
 
 // Server serves one node. Make it with New, run it with Serve.
 type Server struct {
 	node   Node
 	fabric *fabric.Fabric
-	access Access
+	access atomic.Pointer[Access]
 	limits Limits
 	log    *slog.Logger
 	dir    *rundir.Directory
@@ -86,9 +90,10 @@ type Server struct {
 // another daemon lives there. Clients that connect now wait for Serve.
 func New(cfg Config) (*Server, error) {
 	s := &Server{
-		node: cfg.Node, fabric: cfg.Fabric, access: cfg.Access,
-		limits: cfg.Limits.withDefaults(), log: cfg.Log,
+		node: cfg.Node, fabric: cfg.Fabric,
+		limits: cfg.Limits.withDefaults(), log: cfg.Log, dir: cfg.Claimed,
 	}
+	s.SetAccess(cfg.Access)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -97,8 +102,10 @@ func New(cfg Config) (*Server, error) {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 
 	var err error
-	if s.dir, err = rundir.Claim(cfg.Dir); err != nil {
-		return nil, err
+	if s.dir == nil {
+		if s.dir, err = rundir.Claim(cfg.Dir); err != nil {
+			return nil, err
+		}
 	}
 	if s.flows, err = s.listen("unixpacket", rundir.FlowSocket); err == nil {
 		s.api, err = s.listen("unix", rundir.APISocket)
@@ -137,6 +144,9 @@ func (s *Server) listen(network, name string) (*net.UnixListener, error) {
 	}
 	return l, nil
 }
+
+// SetAccess changes who may do what. Sessions and calls that run go on.
+func (s *Server) SetAccess(a Access) { s.access.Store(&a) }
 
 // Dir is the runtime directory.
 func (s *Server) Dir() string { return s.dir.Path }

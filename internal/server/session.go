@@ -97,7 +97,7 @@ func (s *Server) session(c *net.UnixConn, peer *peer) {
 
 // greet reads the Hello and finds out who it is.
 func (s *Server) greet(c *net.UnixConn, peer *peer) (pidfd *os.File, id registry.Identity, err error) {
-	if err := s.access.mayFlow(peer); err != nil {
+	if err := s.access.Load().mayFlow(peer); err != nil {
 		s.count.denied.Add(1)
 		return nil, id, err
 	}
@@ -192,7 +192,7 @@ func (p *process) handle(m *pb.ToDaemon) error {
 
 // bind is management: it decides who gets the flows to a name.
 func (p *process) bind(ctx context.Context, name string) error {
-	if err := p.s.access.mayManage(p.peer, fmt.Sprintf("bind this process to %q", name)); err != nil {
+	if err := p.s.access.Load().mayManage(p.peer, fmt.Sprintf("bind this process to %q", name)); err != nil {
 		p.s.count.denied.Add(1)
 		return err
 	}
