@@ -1,17 +1,21 @@
 # make            all commands into bin/
 # make test       vet, and all tests with the race detector
 # make fuzz       every fuzz target for FUZZTIME (5s)
+# make check      all of it, as a bare machine does: scripts/check
+# make demo       one host, whole: scripts/demo
 # make bench      benchmarks, into the terminal
-# make soak       the long tests
+# make soak       the long tests: kill, restart and flood, ROUNDS (200) times
 # make demo       one host, whole: see README.md
 # make man        manual pages into build/man
 # make install    to PREFIX (/usr/local), below DESTDIR when set
 # make clean
 
 GO       ?= go
+MANDIR   ?= build/man
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 FUZZTIME ?= 5s
+ROUNDS   ?= 200
 BENCH    ?= .
 
 bindir      = $(PREFIX)/bin
@@ -31,7 +35,7 @@ GOFLAGS_B = -trimpath -buildvcs=false -ldflags "$(LDFLAGS) $(STAMP)"
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 SBIN     := irmd
 
-.PHONY: all build test vet fuzz bench soak demo man completions install uninstall clean
+.PHONY: all build test check demo vet fuzz bench soak demo man completions install uninstall clean
 
 all: build
 
@@ -45,6 +49,12 @@ vet:
 test: vet
 	$(GO) test -race -shuffle=on -short ./...
 
+check:
+	scripts/check
+
+demo:
+	scripts/demo
+
 # Each fuzz target that the tests list, one after the other: the fuzzer of Go
 # takes one at a time.
 fuzz:
@@ -55,20 +65,26 @@ fuzz:
 		done; \
 	done
 
+# The figures of docs/performance.md, with their yardsticks; then those of the
+# parts.
 bench:
+	$(GO) run ./test/bench
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+# What scripts/check does a few times, ROUNDS times.
 soak:
-	OUROBOROS_SOAK=1 $(GO) test -timeout 30m -run 'Soak' -v ./...
+	OUROBOROS_SOAK=1 OUROBOROS_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 60m -v ./test
 
 demo:
 	scripts/demo
 
+# The pages of irm come from its grammar, the others from docs/commands.
 man:
-	@mkdir -p build/man
-	@set -e; if [ -d man ]; then \
-		for page in man/*.[1-8]; do [ -e "$$page" ] || continue; cp "$$page" build/man/; done; \
-	fi
+	@mkdir -p $(MANDIR)
+	@set -e; for page in docs/commands/*.[1-8].md; do \
+		$(GO) tool go-md2man -in "$$page" -out $(MANDIR)/$$(basename "$$page" .md); \
+	done
+	@$(GO) run ./cmd/irm help --man > $(MANDIR)/irm.1
 
 completions: build
 	@mkdir -p build/completion
@@ -81,7 +97,7 @@ install: build man completions
 		echo install $(DESTDIR)$$dir/$$c; \
 		install -m 755 bin/$$c $(DESTDIR)$$dir/$$c; \
 	done
-	@set -e; for page in build/man/*.[1-8]; do [ -e "$$page" ] || continue; \
+	@set -e; for page in $(MANDIR)/*.[1-8]; do [ -e "$$page" ] || continue; \
 		section=$${page##*.}; \
 		install -d $(DESTDIR)$(mandir)/man$$section; \
 		install -m 644 $$page $(DESTDIR)$(mandir)/man$$section/; \
@@ -114,9 +130,10 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/irm \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_irm \
 		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/irm.fish
-	@for page in man/*.[1-8]; do [ -e "$$page" ] || continue; \
+	@for page in docs/commands/*.[1-8].md; do page=$${page%.md}; \
 		rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$(basename $$page); \
 	done
+	rm -f $(DESTDIR)$(mandir)/man1/irm.1
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:
