@@ -67,16 +67,20 @@ func (c *call) bootstrapIPCP(ctx context.Context) error {
 // fails.
 func (c *call) bootstrapOne(ctx context.Context, i *irm.IPCPInfo, cfg *irm.Config) error {
 	var bound []string
+	var before map[string]bool
 	if c.Has("autobind") && routes(i.Type) {
 		var err error
+		if before, err = c.nameSet(ctx); err != nil {
+			return err
+		}
 		if bound, err = c.autobind(ctx, i.PID, i.Name, cfg.Layer); err != nil {
-			c.undo(ctx, i.PID, bound)
+			c.undo(ctx, i.PID, bound, before)
 			return err
 		}
 	}
 	layer, err := c.svc.BootstrapIPCP(ctx, i.PID, cfg)
 	if err != nil {
-		c.undo(ctx, i.PID, bound)
+		c.undo(ctx, i.PID, bound, before)
 		return err
 	}
 	i.Layer, i.Hash, i.State = layer.Name, layer.Hash, "operational"
@@ -103,8 +107,12 @@ func (c *call) autobind(ctx context.Context, pid int, names ...string) ([]string
 	return bound, nil
 }
 
-// undo takes back what autobind did; ctx may have ended already.
-func (c *call) undo(ctx context.Context, pid int, names []string) {
+// undo takes back what autobind did, and the names that it made; ctx may have
+// ended already.
+func (c *call) undo(ctx context.Context, pid int, names []string, before map[string]bool) {
+	if len(names) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	for _, n := range names {
@@ -112,6 +120,7 @@ func (c *call) undo(ctx context.Context, pid int, names []string) {
 			c.warn("%v", err)
 		}
 	}
+	c.tidyNames(ctx, before, names...)
 }
 
 // keywords that only some types look at.

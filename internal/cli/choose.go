@@ -90,3 +90,34 @@ func noName(names []string, name string) error {
 	}
 	return err.Next("see: irm name list")
 }
+
+// nameSet gives the names that there are, for tidyNames.
+func (c *call) nameSet(ctx context.Context) (map[string]bool, error) {
+	all, err := c.svc.ListNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set := make(map[string]bool, len(all))
+	for _, n := range all {
+		set[n.Name] = true
+	}
+	return set, nil
+}
+
+// tidyNames removes those of the names that a failed command has left behind:
+// they were not there before, and nothing belongs to them.
+func (c *call) tidyNames(ctx context.Context, before map[string]bool, names ...string) {
+	all, err := c.svc.ListNames(ctx)
+	if err != nil {
+		return
+	}
+	for _, n := range all {
+		if before[n.Name] || !contains(names, n.Name) ||
+			len(n.Registrations)+len(n.Programs)+len(n.Processes) > 0 {
+			continue
+		}
+		if err := c.svc.DestroyName(ctx, n.Name); err != nil {
+			c.warn("%v", err)
+		}
+	}
+}

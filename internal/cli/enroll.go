@@ -32,6 +32,11 @@ func (c *call) enrollIPCP(ctx context.Context) error {
 		}
 	}
 	if len(found) == 0 {
+		for _, i := range all {
+			if i.Name == name {
+				return invalid("the IPCP %q is %s, not %s", name, i.Type, t).Next("choose another name, or the right type")
+			}
+		}
 		if grammar.HasWildcard(name) {
 			return noIPCP(all, name)
 		}

@@ -1,16 +1,217 @@
 package cli
 
 import (
-	"errors"
+	"context"
+	"log/slog"
+	"maps"
 	"os"
+	"slices"
+	"sync"
 	"testing"
+
+	"go.uber.org/goleak"
+
+	"ouroboros/internal/errno"
+	"ouroboros/internal/flow"
+	"ouroboros/internal/ipcp"
+	"ouroboros/internal/ipcp/local"
+	"ouroboros/internal/registry"
+	"ouroboros/irm"
+	"ouroboros/qos"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asIRM) != "" {
 		os.Exit(actAsIRM())
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
-func populated(string) (Service, error) { return nil, errors.New("x") }
-func newNode(t *testing.T) Service      { t.Skip(); return nil }
+
+// node is a registry that a command may let go.
+type node struct {
+	*registry.Registry
+	self *registry.Process // this one
+}
+
+func (node) Close() error { return nil }
+
+// newNode gives an empty node that ends with the test. Its flows carry
+// nothing; its layers with neighbours have one member and know some names.
+func newNode(t *testing.T) node {
+	r, err := makeNode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(context.Background()) })
+	id := registry.Identity{PID: os.Getpid(), UID: 1000, Exe: "/usr/bin/server", Args: []string{"server"}}
+	p, err := r.Announce(id, person{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Exit)
+	return node{r, p}
+}
+
+// serve gives the node a flow from the process 1 to this one, and a process
+// that waits for another.
+func serve(t *testing.T, n node) {
+	ctx, cancel := context.WithCancel(context.Background())
+	client, err := n.Announce(registry.Identity{PID: 1, UID: 1001, Exe: "/usr/bin/client", Args: []string{"client"}}, person{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Exit)
+	if err := n.BindProcess(ctx, os.Getpid(), "service"); err != nil {
+		t.Fatal(err)
+	}
+	accepted := make(chan error)
+	go func() {
+		_, err := n.self.Accept(ctx)
+		accepted <- err
+	}()
+	if _, err := client.Alloc(ctx, "service", qos.Data); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-accepted; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cancel)
+}
+
+func makeNode() (*registry.Registry, error) {
+	return registry.New(registry.Config{
+		Fabric: noFabric{}, Version: "0.0", Dir: "/run/ouroboros",
+		NewIPCP: func(kind irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error) {
+			build := newMember
+			if kind == irm.Local {
+				build = local.New
+			}
+			return ipcp.Start(kind, build, ipcp.Env{Identity: id, Host: host, Log: slog.New(slog.DiscardHandler)}, func(error) {})
+		},
+	})
+}
+
+// populated gives a node with something in it, for completion.
+func populated(string) (Service, error) {
+	r, err := makeNode()
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	for ipcp, layer := range map[string]string{"l1": "home", "l2": "site:local"} {
+		pid, err := r.CreateIPCP(ctx, ipcp, irm.Local)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := r.BootstrapIPCP(ctx, pid, irm.NewConfig(irm.Local, layer)); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range []string{"oping", "oecho", "site:web"} {
+		if err := r.CreateName(ctx, irm.NameInfo{Name: n}); err != nil {
+			return nil, err
+		}
+	}
+	return node{Registry: r}, nil
+}
+
+type person struct{}
+
+func (person) OwnerName() string { return "a test" }
+
+// noFabric makes flows that carry nothing: irm looks at them from outside.
+type noFabric struct{}
+
+func (noFabric) Direct(registry.Owner, registry.Owner, qos.Spec) (a, b registry.End, err error) {
+	return noEnd{}, noEnd{}, nil
+}
+
+func (noFabric) Attach(registry.Owner, flow.Flow, qos.Spec) (registry.End, error) {
+	return noEnd{}, nil
+}
+
+type noEnd struct{}
+
+func (noEnd) Event(flow.Event) {}
+func (noEnd) Close()           {}
+
+// member is an IPCP of a layer whose other members are words: enrolment with
+// "elsewhere" leads to the layer "other", with "member" to "big", with any
+// other word to the layer of that name. Everything called "refused" fails.
+type member struct {
+	ipcp.Unsupported
+
+	mu    sync.Mutex
+	cfg   *irm.Config
+	peers map[string]string // component and peer -> QoS
+}
+
+func newMember(ipcp.Env) (ipcp.IPCP, error) { return &member{peers: map[string]string{}}, nil }
+
+func refused(what string) error {
+	if what == "refused" {
+		return errno.New(errno.TimedOut, "%q does not answer", what).Next("try again")
+	}
+	return nil
+}
+
+func (m *member) Bootstrap(_ context.Context, cfg *irm.Config) (irm.LayerInfo, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cfg = cfg
+	return irm.LayerInfo{Name: cfg.Layer, Hash: cfg.Hash}, refused(cfg.Layer)
+}
+
+func (m *member) Enroll(_ context.Context, dst string) (irm.LayerInfo, error) {
+	layer := map[string]string{"elsewhere": "other", "member": "big"}[dst]
+	if layer == "" {
+		layer = dst
+	}
+	return irm.LayerInfo{Name: layer, Hash: irm.SHA3_256}, refused(dst)
+}
+
+func (m *member) Connect(_ context.Context, component, dst string, spec qos.Spec) error {
+	if err := refused(dst); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.peers[component+" "+dst] = spec.String()
+	return nil
+}
+
+func (m *member) Disconnect(_ context.Context, component, dst string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.peers, component+" "+dst)
+	return nil
+}
+
+// Show shows the configuration and the connections, for the sessions.
+func (m *member) Show() map[string]any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	shown := map[string]any{"connections": map[string]any{}}
+	for _, p := range slices.Sorted(maps.Keys(m.peers)) {
+		shown["connections"].(map[string]any)[p] = m.peers[p]
+	}
+	if m.cfg == nil {
+		return shown
+	}
+	if u := m.cfg.Unicast; u != nil {
+		shown["unicast"] = map[string]any{
+			"sizes": []any{u.AddrSize, u.EIDSize, u.MaxTTL}, "policies": []any{u.Routing, u.Congestion},
+			"link state": []any{u.LSRecalc, u.LSUpdate, u.LSTimeout},
+			"dht":        []any{u.DHTAlpha, u.DHTK, u.DHTExpire, u.DHTRefresh, u.DHTReplicate},
+		}
+	}
+	if e := m.cfg.Eth; e != nil {
+		shown["eth"] = map[string]any{"device": e.Device, "ethertype": int(e.Ethertype)}
+	}
+	if u := m.cfg.UDP; u != nil {
+		shown["udp"] = map[string]any{"ip": u.IP.String(), "dns": u.DNS.String(), "port": int(u.Port)}
+	}
+	return shown
+}
+
+func (*member) Close() error { return nil }

@@ -71,11 +71,23 @@ func (c *call) registerName(ctx context.Context) error {
 	if len(chosen) == 0 {
 		return errors.Join(failed...)
 	}
+	before, err := c.nameSet(ctx)
+	if err != nil {
+		return err
+	}
 	if err := c.svc.CreateName(ctx, irm.NameInfo{Name: name, Balance: irm.Spill}); err != nil {
 		return err
 	}
+	done := 0
 	for _, i := range chosen {
-		failed = append(failed, c.svc.RegName(ctx, name, i.PID))
+		err := c.svc.RegName(ctx, name, i.PID)
+		if err == nil {
+			done++
+		}
+		failed = append(failed, err)
+	}
+	if done == 0 {
+		c.tidyNames(ctx, before, name)
 	}
 	return errors.Join(failed...)
 }

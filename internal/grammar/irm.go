@@ -21,6 +21,7 @@ func IRM() *Node {
 		},
 		Notes: []string{
 			"Words may be abbreviated: irm i l is irm ipcp list. Of several words that begin alike the first in the help counts. Keywords come in any order, and the last value of a repeated one counts. In names of IPCPs and layers, * stands for any run of characters.",
+			"The word help alone after an operation shows its help; for a name that looks like a word of irm, put -- before it: irm name destroy -- help.",
 			"irm speaks to the daemon of this user, or else to that of the system; --dir and OUROBOROS_RUNTIME_DIR choose another one.",
 			"Tables and help go to standard output, errors to standard error. The exit code is 0 when all is done, 1 when something failed, and 255 for irm without words.",
 		},
