@@ -7,15 +7,22 @@ import (
 )
 
 // Spinning. A round is a fixed number of looks at a word that lies in this
-// processor's cache until the other side writes it.
+// processor's cache until the other side writes it; it takes some 20 ns.
 const (
 	looksPerRound = 32
-	maxRounds     = 2048 // some tens of microseconds
+	maxRounds     = 2048 // must outlast a wake-up of the other side
 	firstRounds   = 256
 	minRounds     = 1
+	timedRounds   = 128  // from here on the clock is looked at
+	yieldRounds   = 1024 // a yield may wake a thread: not often
 
 	// A sleep that ended sooner would have been better spent spinning.
 	shortSleep = 100 * time.Microsecond
+
+	// A spin that took longer was interrupted: there are more threads than
+	// processors, and who sleeps is served before who burns his time.
+	longSpin = 500 * time.Microsecond
+	maxSulk  = 1024
 )
 
 // spinners bounds how many goroutines of the program spin at once, so that
@@ -30,9 +37,15 @@ var spinners struct {
 func countProcessors() { spinners.max.Store(int32(runtime.GOMAXPROCS(0) - 1)) }
 
 // spinner adapts how long a waiting call spins before it sleeps: it grows
-// while spinning pays and shrinks at once when it does not, so that idle
-// flows cost nothing.
-type spinner struct{ rounds int }
+// while spinning pays and shrinks when it does not, so that idle flows cost
+// nothing. Spinning and sleeping are each stable between two sides that wait
+// for one another, and spinning is a hundred times faster; so one short sleep
+// is enough to try it again, unless processors are scarce.
+type spinner struct {
+	rounds int
+	sulk   int // short sleeps to pass over before spinning again
+	sulked int // length of the last sulk
+}
 
 func (s *spinner) init() { s.rounds = firstRounds }
 
@@ -43,22 +56,32 @@ func (s *spinner) while(word *atomic.Uint64, value uint64) bool {
 		return word.Load() != value
 	}
 	changed := false
+	var begun time.Time
+	i := 1
 spin:
-	for i := 1; i <= s.rounds; i++ {
+	for ; i <= s.rounds; i++ {
 		for range looksPerRound {
 			if word.Load() != value {
 				changed = true
 				break spin
 			}
 		}
-		if i%64 == 0 {
+		if i == timedRounds {
+			begun = time.Now()
+		}
+		if i%yieldRounds == 0 {
 			runtime.Gosched()
 		}
 	}
 	spinners.now.Add(-1)
-	if changed {
+	switch {
+	case i > timedRounds && time.Since(begun) > longSpin:
+		s.rounds = minRounds
+		s.sulked = min(max(2*s.sulked, 8), maxSulk)
+		s.sulk = s.sulked
+	case changed:
 		s.rounds = min(s.rounds*2, maxRounds)
-	} else {
+	default:
 		s.rounds = max(s.rounds/2, minRounds)
 	}
 	return changed
@@ -66,7 +89,12 @@ spin:
 
 // slept learns from a sleep that ended by a wake.
 func (s *spinner) slept(d time.Duration) {
-	if d < shortSleep {
+	switch {
+	case d >= shortSleep:
+	case s.sulk > 0:
+		s.sulk--
+	default:
+		s.sulked /= 2
 		s.rounds = maxRounds
 	}
 }

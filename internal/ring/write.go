@@ -61,10 +61,14 @@ func (e *End) writeWait(b []byte, o WriteOptions) error {
 			e.waiters.leave(w)
 			return errno.TimedOut
 		}
+		before := time.Now()
 		woken := w.park(limit)
 		e.waiters.leave(w)
 
 		p.mu.Lock()
+		if woken {
+			e.writeSpin.slept(time.Since(before))
+		}
 		err = e.give(b)
 		if err != errno.Again {
 			p.mu.Unlock()
