@@ -9,6 +9,7 @@ import (
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp"
+	"ouroboros/internal/ipcp/hash"
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -155,7 +156,7 @@ func (r *Registry) allocOut(ctx context.Context, h *Process, dst string, known b
 	var asked []answer
 	for _, e := range r.ipcps.sorted {
 		if e.state == stateUp && e.joined && e.kind != irm.Broadcast && e.proc != h.proc {
-			asked = append(asked, answer{e: e, hash: hashOf(e.layer.Hash, dst), rank: len(asked)})
+			asked = append(asked, answer{e: e, hash: hash.Sum(e.layer.Hash, dst), rank: len(asked)})
 		}
 	}
 	r.mu.Unlock()
@@ -309,7 +310,7 @@ func (h *Process) Join(ctx context.Context, layer string) (*Grant, error) {
 	if ctx.Err() != nil {
 		return nil, because(h.endedOut(ctx, layer), "cannot join layer %q", layer)
 	}
-	f, err := e.impl.Join(ctx, hashOf(e.layer.Hash, layer))
+	f, err := e.impl.Join(ctx, hash.Sum(e.layer.Hash, layer))
 	if err != nil {
 		if ctx.Err() != nil {
 			err = h.endedOut(ctx, layer)

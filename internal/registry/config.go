@@ -14,7 +14,7 @@ type Config struct {
 	Log     *slog.Logger // nil = no log
 	Limits  Limits
 	Fabric  Fabric
-	Starter Starter // nil = programs cannot be started on demand
+	Starter Starter // nil = an OSStarter with Log, Dir and Env
 
 	// NewIPCP makes an IPCP that is not yet in a layer. nil, or an error that
 	// wraps errno.IPCPType: this build does not have the kind.
@@ -27,8 +27,9 @@ type Config struct {
 	AllocTimeout time.Duration // of allocations whose caller set no deadline; default 20 s
 	BindWait     time.Duration // how long BindProcess waits for the process to announce itself; default 10 ms
 
-	Version string // for Status
-	Dir     string // runtime directory, for Status
+	Version string   // for Status
+	Dir     string   // runtime directory, for Status and started programs
+	Env     []string // more variables for started programs, NAME=value
 }
 
 // Limits bound what clients can make the registry hold. 0 means the default.
@@ -66,6 +67,9 @@ func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.withDefaults()
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Starter == nil {
+		c.Starter = &OSStarter{Log: c.Log, Dir: c.Dir, Env: c.Env}
 	}
 	if c.RequestWait == 0 {
 		c.RequestWait = time.Second

@@ -9,6 +9,7 @@ import (
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp"
+	"ouroboros/internal/ipcp/hash"
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -430,7 +431,7 @@ func (r *Registry) registration(s string, pid int) (*serviceName, *ipcpEntry, []
 		}
 		return nil, nil, nil, errno.New(errno.IPCPState, "the IPCP %q is in no layer", e.name).Next("bootstrap or enroll it first")
 	}
-	return n, e, hashOf(e.layer.Hash, s), nil
+	return n, e, hash.Sum(e.layer.Hash, s), nil
 }
 
 // ListIPCPs lists by type, then pid.

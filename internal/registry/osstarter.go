@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/rundir"
@@ -90,18 +93,22 @@ func (s *OSStarter) Start(ctx context.Context, argv []string, uid, gid uint32, e
 		out.set(log)
 		errs.set(log)
 		gone := make(chan struct{})
-		killed := make(chan struct{})
+		asked := make(chan struct{})
 		go func() {
-			defer close(killed)
+			defer close(asked)
 			s.endWith(ctx, pid, gone)
 		}()
 		started <- nil
-		err := cmd.Wait()
-		// The rest of its group goes with it. The number cannot belong to
-		// another group while one of its processes lives.
-		syscall.Kill(-pid, syscall.SIGTERM)
+		// Not reaped yet, the child keeps its number, and the number of its
+		// group, from being given to others while they are signalled.
+		for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+		}
 		close(gone)
-		<-killed
+		<-asked
+		err := cmd.Wait()
+		if errors.Is(err, exec.ErrWaitDelay) {
+			err = nil
+		}
 		out.flush()
 		errs.flush()
 		log.Info("a program that was started on demand has ended", "err", err)
@@ -113,12 +120,14 @@ func (s *OSStarter) Start(ctx context.Context, argv []string, uid, gid uint32, e
 	return cmd.Process.Pid, nil
 }
 
-// endWith asks the group to end when ctx does, and kills it when it has not
-// ended after Grace.
+// endWith asks the group to end when ctx does, and kills what has not ended
+// after Grace. gone says that the child itself has ended.
 func (s *OSStarter) endWith(ctx context.Context, pid int, gone <-chan struct{}) {
 	select {
 	case <-gone:
-		return
+		if ctx.Err() == nil {
+			return // it may have left a server behind on purpose
+		}
 	case <-ctx.Done():
 	}
 	syscall.Kill(-pid, syscall.SIGTERM)
@@ -131,10 +140,7 @@ func (s *OSStarter) endWith(ctx context.Context, pid int, gone <-chan struct{}) 
 	select {
 	case <-gone:
 	case <-t.C:
-		syscall.Kill(-pid, syscall.SIGKILL)
-		<-gone
 	}
-	// Whatever it has left behind in its group.
 	syscall.Kill(-pid, syscall.SIGKILL)
 }
 

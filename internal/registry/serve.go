@@ -124,7 +124,7 @@ func (r *Registry) serving(ctx context.Context, q *request) service {
 	if q.n.boundBut(q.not) {
 		return service{busy: true}
 	}
-	if len(q.n.autos) == 0 || r.cfg.Starter == nil {
+	if len(q.n.autos) == 0 {
 		return service{nobody: true}
 	}
 	b := q.n.autos[0]
