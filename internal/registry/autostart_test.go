@@ -119,7 +119,10 @@ func TestOneStartServesAllWhoWait(t *testing.T) {
 func TestAProgramThatEndsBeforeItAcceptsIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, s, path := startingNode(t, 0)
-		s.run = func(context.Context, int) error { time.Sleep(50 * time.Millisecond); return errors.New("exit status 3") }
+		s.run = func(context.Context, int) error {
+			time.Sleep(50 * time.Millisecond)
+			return errors.New("exit status 3")
+		}
 		client := n.process(20)
 		took(t, 50*time.Millisecond, func() {
 			_, err := client.Alloc(bg, "a", qos.Raw)
