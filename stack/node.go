@@ -1,0 +1,182 @@
+// Package stack is a whole node of an Ouroboros network as a Go value: names,
+// flows and IPC processes in this program, with no daemon and no socket.
+//
+//	n, err := stack.New(stack.Config{})
+//	defer n.Close()
+//
+//	server, err := n.Client("server")
+//	l, err := server.Listen(ctx, "hello")          // a net.Listener
+//
+//	client, err := n.Client("client")
+//	f, err := client.Alloc(ctx, "hello", nil)      // a flow to it
+//
+// A Node is an irm.Service, so layers, names and bindings are made from Go as
+// they are with a daemon. Two nodes of one program do not meet: they share
+// nothing but memory pools, and reach each other as two hosts do, over a
+// layer. The daemon irmd is a Node with sockets round it.
+//
+//	         irm.Service        Client        sockets of irmd
+//	┌────────────┴────────────────┴──────────────────┴───────┐
+//	│ Node   registry: names, processes, flows, IPCPs        │
+//	│        fabric: rings, ports, pipes                     │
+//	│        IPCPs, each behind its guard                    │
+//	└────────────────────────────────────────────────────────┘
+package stack
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"ouroboros"
+	"ouroboros/internal/errno"
+	"ouroboros/internal/fabric"
+	"ouroboros/internal/flow"
+	"ouroboros/internal/port"
+	"ouroboros/internal/registry"
+	"ouroboros/internal/ring"
+	"ouroboros/irm"
+	"ouroboros/qos"
+)
+
+// Limits bound what processes can make a node hold; 0 means the default.
+type Limits = registry.Limits
+
+// Config says what a node is like. The zero value is a node that logs nothing,
+// forgets everything at its end and starts no programs.
+type Config struct {
+	Logger *slog.Logger
+	Limits Limits
+
+	// StateFile keeps what was set up (IPCPs, names, registrations, bindings
+	// of programs) for the next node that is given the same file; empty to
+	// forget. Two running nodes must not share one.
+	StateFile string
+	// Store is used in place of StateFile.
+	Store registry.Store
+
+	// SecurityDir holds the default security files of names.
+	SecurityDir string
+
+	// Dir is the runtime directory with the sockets of the daemon that the
+	// node is for. Only a node that has one starts bound programs on demand:
+	// without sockets they could not reach it.
+	Dir string
+	// Env are variables, NAME=value, for programs started on demand.
+	Env []string
+
+	RequestWait  time.Duration // how long a bound process has to accept; default 1 s
+	AllocTimeout time.Duration // of allocations without a deadline; default 20 s
+}
+
+// closeWait bounds Close.
+const closeWait = 30 * time.Second
+
+// Node is one node. Its methods may be called from any goroutine.
+type Node struct {
+	irm.Service // the registry
+
+	registry *registry.Registry
+	fabric   *fabric.Fabric
+	ports    sync.WaitGroup
+
+	mu      sync.Mutex
+	clients map[int]*ouroboros.Client // by pid
+	next    int                       // pid
+	closed  bool
+
+	closing sync.Once
+	failed  error // of Close
+}
+
+// New starts a node.
+func New(cfg Config) (*Node, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Store == nil && cfg.StateFile != "" {
+		cfg.Store = registry.FileStore{Path: cfg.StateFile}
+	}
+	n := &Node{clients: make(map[int]*ouroboros.Client), next: FirstClient}
+	n.fabric = fabric.New(n.newPort)
+	rc := registry.Config{
+		Log:          cfg.Logger,
+		Limits:       cfg.Limits,
+		Fabric:       n.fabric,
+		NewIPCP:      newIPCP(cfg.Logger),
+		SecurityDir:  cfg.SecurityDir,
+		Store:        cfg.Store,
+		RequestWait:  cfg.RequestWait,
+		AllocTimeout: cfg.AllocTimeout,
+		Version:      ouroboros.Version,
+		Dir:          cfg.Dir,
+	}
+	if cfg.Dir != "" {
+		rc.Starter = &registry.OSStarter{Log: cfg.Logger, Dir: cfg.Dir, Env: cfg.Env}
+	}
+	r, err := registry.New(rc)
+	if err != nil {
+		n.fabric.Close()
+		return nil, err
+	}
+	n.registry, n.Service = r, r
+	return n, nil
+}
+
+// newPort is the fabric's way to carry a ring over a flow. The node waits for
+// its ports to end.
+func (n *Node) newPort(end *ring.End, f flow.Flow, _ qos.Spec, done func()) (fabric.Port, error) {
+	n.ports.Add(1)
+	return port.New(end, f, func() {
+		done()
+		n.ports.Done()
+	}), nil
+}
+
+// Registry and Fabric are for the daemon, which puts its sockets round them.
+func (n *Node) Registry() *registry.Registry { return n.registry }
+func (n *Node) Fabric() *fabric.Fabric       { return n.fabric }
+
+// Close ends the node: it closes all clients, brings all flows down, ends the
+// IPCPs and the programs that were started on demand, and waits for all of
+// it. It fails when something has not ended after 30 seconds.
+func (n *Node) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	return n.Shutdown(ctx)
+}
+
+// Shutdown is Close with another limit. What has not ended when ctx ends goes
+// on ending.
+func (n *Node) Shutdown(ctx context.Context) error {
+	n.closing.Do(func() { n.failed = n.shutdown(ctx) })
+	return n.failed
+}
+
+func (n *Node) shutdown(ctx context.Context) error {
+	n.mu.Lock()
+	n.closed = true
+	clients := n.clients
+	n.clients = nil
+	n.mu.Unlock()
+	for _, c := range clients {
+		c.Close()
+	}
+	err := n.registry.Close(ctx)
+
+	ended := make(chan struct{})
+	go func() {
+		n.ports.Wait()
+		n.fabric.Close()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		if err == nil {
+			err = errno.New(errno.TimedOut, "the node has not ended in time: messages of a flow are still being passed on")
+		}
+	}
+	return err
+}
