@@ -45,7 +45,7 @@ func NewClient(b session.Backend) *Client {
 	return c
 }
 
-// Alloc is the method of what the package function Alloc does.
+// Alloc allocates a flow to the name dst, as the function Alloc describes.
 func (c *Client) Alloc(ctx context.Context, dst string, spec *QoS) (*Flow, error) {
 	if spec == nil {
 		spec = &qos.Raw
@@ -59,10 +59,11 @@ func (c *Client) Alloc(ctx context.Context, dst string, spec *QoS) (*Flow, error
 	return c.adopt(g, false)
 }
 
-// Accept is the method of what the package function Accept does.
+// Accept waits for the next flow to a name of this process that no Listener of
+// the client listens to.
 func (c *Client) Accept(ctx context.Context) (*Flow, error) { return c.door.accept(ctx, "", nil) }
 
-// Join is the method of what the package function Join does.
+// Join makes the process a member of a broadcast layer.
 func (c *Client) Join(ctx context.Context, layer string) (*Flow, error) {
 	ctx, cancel := withDefault(ctx)
 	defer cancel()
@@ -73,7 +74,8 @@ func (c *Client) Join(ctx context.Context, layer string) (*Flow, error) {
 	return c.adopt(g, false)
 }
 
-// Listen is the method of what the package function Listen does.
+// Listen gives a net.Listener for flows to name, as the function Listen
+// describes. Two listeners for one name take turns.
 func (c *Client) Listen(ctx context.Context, name string) (*Listener, error) {
 	if name != "" {
 		err := c.backend.Bind(ctx, name)
@@ -84,7 +86,8 @@ func (c *Client) Listen(ctx context.Context, name string) (*Listener, error) {
 	return c.door.listen(name)
 }
 
-// DialContext is the method of what the package function DialContext does.
+// DialContext gives the stream view of a new reliable flow to addr, as the
+// function DialContext describes.
 func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	f, err := c.Alloc(ctx, cutPort(addr), &qos.Data)
 	if err != nil {

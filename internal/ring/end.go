@@ -78,12 +78,15 @@ func NewEnd(s *Segment, l *Link, slot, side int) (*End, error) {
 func (e *End) MaxMessage() int { return e.most }
 
 // OnWake sets who is called, on the link's poller, after this side had armed
-// its doorbell and the other rang it, or said a new state. The callee must not
-// block and may use the End, Close included. Calls do not overlap; one may
-// come without a reason, and one that is running while Close is called may
-// end after it. Set it before the first Arm.
+// its doorbell and the other rang it, or said a new state; nil for nobody. The
+// callee must not block and may use the End, Close included, but not close the
+// link. Calls do not overlap; one may come without a reason, and one that is
+// running while Close is called may end after it. Arm afterwards: what came
+// before is not told.
 func (e *End) OnWake(f func()) {
-	if f == nil {
+	e.in.mu.Lock() // keeps the link in place
+	defer e.in.mu.Unlock()
+	if f == nil || e.closed {
 		e.hook.Store(nil)
 		return
 	}
@@ -123,12 +126,12 @@ func (e *End) Close() {
 	e.ringPeer()
 	e.closed = true
 	e.link.side[e.side].remove(e.slot, e)
+	e.hook.Store(nil)
 	e.in.mem, e.out.mem = nil, nil
 	e.seg.release()
 	e.in.mu.Unlock()
 	e.out.mu.Unlock()
 
-	e.hook.Store(nil)
 	e.readDeadline.stop()
 	e.writeDeadline.stop()
 	e.waiters.wake()

@@ -143,8 +143,8 @@ func (l *Link) FDs() (mem, bell0, bell1 int) {
 // Poisoned counts the ends of this link whose other side wrote what cannot be.
 func (l *Link) Poisoned() uint64 { return l.poisoned.Load() }
 
-// Close ends the pollers of this program and releases all; ends made with the
-// link must be closed before.
+// Close ends the pollers of this program, waits for them and releases all; ends
+// made with the link must be closed before. Not to be called by an OnWake.
 func (l *Link) Close() error {
 	for i := range l.side {
 		b := &l.side[i]
