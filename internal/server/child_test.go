@@ -50,6 +50,19 @@ var roles = map[string]func(dir, arg string) error{
 		}
 		return err
 	},
+	// hold is a client without flows.
+	"hold": func(dir, _ string) error {
+		_, err := session.Dial(dir)
+		return err
+	},
+	"leave-child": leaveChild,
+	"bind-program": func(dir, name string) error {
+		c, err := irm.DialDir(dir)
+		if err == nil {
+			err = c.BindProgram(context.Background(), irm.ProgramBinding{Program: "/bin/true", Name: name, Auto: true})
+		}
+		return err
+	},
 	"list": func(dir, _ string) error {
 		c, err := irm.DialDir(dir)
 		if err == nil {
@@ -77,8 +90,20 @@ type other struct {
 // the first line that it says.
 func (d *daemon) run(role string, attr *syscall.SysProcAttr) (*other, string) {
 	d.t.Helper()
+	p, line := d.runWith(role, attr)
+	return p, <-line
+}
+
+// runAsync starts another process and does not wait for its first line.
+func (d *daemon) runAsync(role string) (*other, <-chan string) {
+	d.t.Helper()
+	return d.runWith(role, nil)
+}
+
+func (d *daemon) runWith(role string, attr *syscall.SysProcAttr) (*other, <-chan string) {
+	d.t.Helper()
 	cmd := exec.Command(testBinary(d.t), "-test.run=^$")
-	cmd.Env = append(os.Environ(), "OUROBOROS_TEST_ROLE="+role, "OUROBOROS_RUNTIME_DIR="+d.dir)
+	cmd.Env = append(os.Environ(), "OUROBOROS_TEST_ROLE="+role, "OUROBOROS_RUNTIME_DIR="+d.dir, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = attr
 	in, err := cmd.StdinPipe()
@@ -94,11 +119,15 @@ func (d *daemon) run(role string, attr *syscall.SysProcAttr) (*other, string) {
 	}
 	p := &other{cmd: cmd, in: in, out: bufio.NewReader(out)}
 	d.t.Cleanup(p.end)
-	line, err := p.out.ReadString('\n')
-	if err != nil {
-		d.t.Fatalf("process %q: %v", role, err)
-	}
-	return p, strings.TrimSpace(line)
+	said := make(chan string, 1)
+	go func() {
+		line, err := p.out.ReadString('\n')
+		if err != nil {
+			line = fmt.Sprintf("process %q: %v", role, err)
+		}
+		said <- strings.TrimSpace(line)
+	}()
+	return p, said
 }
 
 func (p *other) kill() {

@@ -49,21 +49,29 @@ func (s *Server) newHTTP() *http.Server {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, peerKey{}, c.(*apiConn).peer)
+			return context.WithValue(ctx, connKey{}, c.(*apiConn))
 		},
 	}
 }
 
-// peerKey is the key of the *peer in the context of a request.
-type peerKey struct{}
+// connKey is the key of the *apiConn in the context of a request.
+type connKey struct{}
 
-func peerFrom(ctx context.Context) *peer { return ctx.Value(peerKey{}).(*peer) }
+func connFrom(ctx context.Context) *apiConn { return ctx.Value(connKey{}).(*apiConn) }
 
-// apiListener accepts connections to the management socket from those for
-// whom there is room.
+func peerFrom(ctx context.Context) *peer { return connFrom(ctx).peer }
+
+// apiListener accepts connections to the management socket. Those for whom
+// there is no room are told so in an answer to their request, as far as there
+// is room for that.
 type apiListener struct {
-	s *Server
-	l *net.UnixListener
+	s       *Server
+	l       *net.UnixListener
+	refused chan struct{} // a token for each connection that waits to be told
+}
+
+func (s *Server) newAPIListener() *apiListener {
+	return &apiListener{s: s, l: s.api, refused: make(chan struct{}, 64)}
 }
 
 func (l *apiListener) Accept() (net.Conn, error) {
@@ -73,33 +81,28 @@ func (l *apiListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		p, err := l.s.admit(c, &l.s.door)
-		if err != nil {
-			refuseHTTP(c, err)
-			continue
+		if err == nil {
+			l.s.count.calls.Add(1)
+			return &apiConn{UnixConn: c, peer: p, leave: func() { l.s.door.leave(p) }}, nil
 		}
-		l.s.count.calls.Add(1)
-		return &apiConn{UnixConn: c, peer: p, gate: &l.s.door}, nil
+		select {
+		case l.refused <- struct{}{}:
+			return &apiConn{UnixConn: c, refusal: err, leave: func() { <-l.refused }}, nil
+		default:
+			c.Close()
+		}
 	}
 }
 
 func (l *apiListener) Close() error   { return l.l.Close() }
 func (l *apiListener) Addr() net.Addr { return l.l.Addr() }
 
-// refuseHTTP answers a client for whom there is no room, without waiting.
-func refuseHTTP(c *net.UnixConn, err error) {
-	defer c.Close()
-	body := err.Error() + "\n"
-	c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	fmt.Fprintf(c, "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s",
-		len(body), body)
-}
-
-// apiConn is a connection with its place at the gate. Every write has a limit
-// in time.
+// apiConn is a connection with its place. Every write has a limit in time.
 type apiConn struct {
 	*net.UnixConn
-	peer *peer
-	gate *gate
+	peer    *peer
+	refusal error // why there is no room; peer is nil then
+	leave   func()
 }
 
 func (c *apiConn) Write(b []byte) (int, error) {
@@ -110,7 +113,7 @@ func (c *apiConn) Write(b []byte) (int, error) {
 func (c *apiConn) Close() error {
 	err := c.UnixConn.Close()
 	if !errors.Is(err, net.ErrClosed) {
-		c.gate.leave(c.peer)
+		c.leave()
 	}
 	return err
 }
@@ -119,6 +122,11 @@ func (c *apiConn) Close() error {
 // anything handles it: how long a call takes is not limited after that.
 func bounded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := connFrom(r.Context()).refusal; err != nil {
+			w.Header().Set("Connection", "close")
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
 		rc := http.NewResponseController(w)
 		rc.SetReadDeadline(time.Now().Add(bodyTime))
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))

@@ -161,7 +161,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		defer s.work.Done()
 		s.acceptSessions()
 	}()
-	err := s.http.Serve(&apiListener{s: s, l: s.api})
+	err := s.http.Serve(s.newAPIListener())
 	if errors.Is(err, http.ErrServerClosed) {
 		err = nil
 	}

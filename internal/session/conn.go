@@ -96,8 +96,14 @@ func (c *Conn) hello() error {
 		return noContact(err)
 	}
 	// A daemon that is full says so and closes, perhaps before it was asked.
+	// Then the kernel reports first that the Hello was not read.
 	var m pb.ToProcess
-	if _, _, err := ReadRecord(c.c, make([]byte, MaxToProcess), nil, &m); err != nil {
+	buf := make([]byte, MaxToProcess)
+	_, _, err = ReadRecord(c.c, buf, nil, &m)
+	if errors.Is(err, unix.ECONNRESET) {
+		_, _, err = ReadRecord(c.c, buf, nil, &m)
+	}
+	if err != nil {
 		return noContact(err)
 	}
 	switch b := m.Body.(type) {
