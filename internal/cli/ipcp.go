@@ -21,7 +21,7 @@ func (c *call) createIPCP(ctx context.Context) error {
 	if err != nil || !c.Options.JSON {
 		return err
 	}
-	return c.json(map[string]any{"pid": pid, "name": c.Value("name"), "type": t.String()})
+	return c.json(createdView{pid, c.Value("name"), t.String()})
 }
 
 func (c *call) destroyIPCP(ctx context.Context) error {
@@ -138,17 +138,13 @@ func (c *call) showIPCP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	type shown struct {
-		ipcpView
-		Components any `json:"components"`
-	}
-	all := []shown{}
+	all := []shownView{}
 	for _, i := range found {
 		state, err := c.svc.ShowIPCP(ctx, i.PID)
 		if err != nil {
 			return err
 		}
-		all = append(all, shown{viewIPCP(i), tidy(state)})
+		all = append(all, shownView{viewIPCP(i), tidy(state)})
 	}
 	if c.Options.JSON {
 		if len(all) == 1 && !grammar.HasWildcard(c.Value("name")) {

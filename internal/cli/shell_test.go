@@ -110,13 +110,29 @@ complete -p irm >/dev/null || exit 1
 }
 
 func TestZshCompletes(t *testing.T) {
+	t.Run("sourced", func(t *testing.T) {
+		zsh(t, `source <(irm completion zsh)
+complete=_irm_complete
+[[ $_comps[irm] == $complete ]] || exit 1`)
+	})
+	t.Run("installed", func(t *testing.T) {
+		zsh(t, `mkdir ../functions; irm completion zsh > ../functions/_irm
+fpath=($PWD/../functions $fpath)
+autoload -Uz compinit; compinit -u -D
+complete=_irm
+[[ $_comps[irm] == $complete ]] || exit 1`)
+	})
+}
+
+// zsh tries all completions after begin, which sets complete to the function
+// that zsh calls.
+func zsh(t *testing.T, begin string) {
 	var b strings.Builder
-	b.WriteString(`source <(irm completion zsh)
-(( $+functions[_irm_complete] )) || exit 1
-[[ $_comps[irm] == _irm_complete ]] || exit 1
+	b.WriteString(begin)
+	b.WriteString(`
 _describe() { local -a all; all=("${(@P)${@[-1]}}"); local w; for w in $all; do w=${w//\\:/$'\1'}; w=${w%%:*}; print -n -r -- "${w//$'\1'/:}|"; done }
 _files() { local f; for f in *(N); do [[ $f == "$words[CURRENT]"* ]] && print -n -r -- "$f|"; done }
-try() { words=("$@"); CURRENT=$#; _irm_complete; print }
+try() { words=("$@"); CURRENT=$#; $complete; print }
 `)
 	for _, c := range completions {
 		fmt.Fprintf(&b, "try '%s'\n", strings.Join(strings.Split(c.line, " "), "' '"))

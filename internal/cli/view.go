@@ -20,6 +20,19 @@ type ipcpView struct {
 	State string `json:"state"`
 }
 
+// shownView is an IPCP with what it says of its components.
+type shownView struct {
+	ipcpView
+	Components any `json:"components"`
+}
+
+// createdView is an IPCP that is new.
+type createdView struct {
+	PID  int    `json:"pid"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
 func viewIPCP(i irm.IPCPInfo) ipcpView {
 	v := ipcpView{PID: i.PID, Name: i.Name, Type: i.Type.String(), State: i.State}
 	if enrolled(i) {

@@ -42,6 +42,8 @@ type Node struct {
 	AnyOf    []string  // at least one of these keywords is needed
 	Notes    []string  // paragraphs for the help
 	Examples []Example // at least one for an operation
+	JSON     []string  // fields of what --json prints, or of each of its elements
+	List     bool      // --json prints a list
 	Hidden   bool      // not in help and completion
 
 	parent *Node
@@ -169,6 +171,17 @@ func (n *Node) words() []*Keyword {
 		all = append(all, n.Free)
 	}
 	return all
+}
+
+// jsonNote says what --json prints; empty when it prints nothing.
+func (n *Node) jsonNote() string {
+	switch {
+	case len(n.JSON) == 0:
+		return ""
+	case n.List:
+		return "With --json it prints a list of objects with the fields " + strings.Join(n.JSON, ", ") + "."
+	}
+	return "With --json it prints an object with the fields " + strings.Join(n.JSON, ", ") + "."
 }
 
 const helpWord = "help"

@@ -20,7 +20,7 @@ func (n *Node) WriteHelp(w io.Writer) error {
 	} else {
 		n.helpSub(&b)
 	}
-	for _, note := range n.Notes {
+	for _, note := range n.notes() {
 		b.WriteString("\n")
 		wrap(&b, note, 0)
 	}
@@ -189,6 +189,15 @@ func (k *Keyword) explain() string {
 		s += " (" + strings.Join(more, "; ") + ")"
 	}
 	return s
+}
+
+// notes gives the paragraphs after the words.
+func (n *Node) notes() []string {
+	notes := n.Notes
+	if json := n.jsonNote(); json != "" {
+		notes = append(notes[:len(notes):len(notes)], json)
+	}
+	return notes
 }
 
 func (n *Node) helpExamples(b *strings.Builder) {

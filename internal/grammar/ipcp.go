@@ -28,6 +28,8 @@ func ipcpNode() *Node {
 	}
 }
 
+func ipcpFields() []string { return []string{"pid", "name", "type", "layer", "hash", "state"} }
+
 func ipcpName(help string) *Keyword {
 	return &Keyword{Word: "name", Arg: "<ipcp>", Help: help, Required: true,
 		Check: text("IPCP name"), Source: IPCPs}
@@ -42,6 +44,7 @@ func createIPCP() *Node {
 			{Word: "type", Arg: "<type>", Help: "what it runs over", Required: true, Words: createWords},
 			name,
 		},
+		JSON:     []string{"pid", "name", "type"},
 		Examples: []Example{{"irm ipcp create name l1 type local", ""}},
 	}
 }
@@ -115,6 +118,7 @@ func bootstrapIPCP() *Node {
 		Notes: []string{
 			"An IPCP that was created here stays when bootstrapping fails, and can be bootstrapped again.",
 		},
+		JSON: ipcpFields(), List: true,
 		Examples: []Example{
 			{"irm ipcp bootstrap name l1 type local layer home", "a layer inside this host"},
 			{"irm ipcp bootstrap name e1 type eth-dix layer lan dev eth0", "a layer on an Ethernet"},
@@ -137,6 +141,7 @@ func enrollIPCP() *Node {
 			{Word: "autobind", Help: "bind the IPCP to its own name and to that of the layer"},
 		},
 		AnyOf: []string{"layer", "dst"},
+		JSON:  ipcpFields(), List: true,
 		Examples: []Example{
 			{"irm ipcp enroll name n2 layer big autobind", ""},
 			{"irm ipcp enroll name n3 layer big dst n2", "through the member n2"},
@@ -194,6 +199,8 @@ func listIPCPs() *Node {
 			{Word: "name", Arg: "<ipcp>", Check: text("IPCP name"), Source: IPCPs, Help: "only those whose name matches, * for any run of characters"},
 			{Word: "layer", Arg: "<layer>", Check: text("layer name"), Source: Layers, Help: "only those in a layer that matches"},
 		},
+		Notes: []string{"An IPCP that is in no layer has empty fields layer and hash."},
+		JSON:  ipcpFields(), List: true,
 		Examples: []Example{{"irm ipcp list", ""}, {"irm ipcp list layer 'ho*' --json", ""}},
 	}
 }
@@ -204,6 +211,7 @@ func showIPCP() *Node {
 		Subject: &Keyword{Word: "name", Arg: "<ipcp>", Help: "name of the IPCP, or a pattern with *", Required: true,
 			Check: text("IPCP name"), Source: IPCPs},
 		Named:    true,
+		JSON:     append(ipcpFields(), "components"),
 		Examples: []Example{{"irm ipcp show l1", ""}},
 	}
 }

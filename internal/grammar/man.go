@@ -39,11 +39,11 @@ func (n *Node) WriteMan(w io.Writer, version string) error {
 
 func (n *Node) manLeaf(b *strings.Builder) {
 	fmt.Fprintf(b, ".SS %s\n", roff(n.Line()))
-	fmt.Fprintf(b, ".B %s\n", roff(n.Line()))
+	fmt.Fprintf(b, ".nh\n.ad l\n.B %s\n", roff(n.Line()))
 	for _, part := range n.synopsis() {
-		b.WriteString(roffLine(part))
+		b.WriteString(strings.ReplaceAll(roffLine(part), " ", `\ `))
 	}
-	b.WriteString(".PP\n" + roffLine(sentence(n.Purpose)))
+	b.WriteString(".ad b\n.hy\n.PP\n" + roffLine(sentence(n.Purpose)))
 	for _, g := range n.groups() {
 		if g.name != "" {
 			fmt.Fprintf(b, ".PP\n%s:\n", roff(g.name))
@@ -59,14 +59,21 @@ func (n *Node) manLeaf(b *strings.Builder) {
 			fmt.Fprintf(b, ".TP\n%s\n%s", manWord("--", n.Rest.Arg), roffLine(sentence(n.Rest.Help)))
 		}
 	}
-	for _, note := range n.Notes {
+	for _, note := range n.notes() {
 		b.WriteString(".PP\n" + roffLine(note))
 	}
-	for _, e := range n.Examples {
-		fmt.Fprintf(b, ".PP\n.RS\n.EX\n%s\n.EE\n.RE\n", roff(e.Line))
-		if e.Text != "" {
-			b.WriteString(roffLine(e.Text))
+	if len(n.Examples) > 0 {
+		b.WriteString(".PP\nExamples:\n.RS\n")
+		for i, e := range n.Examples {
+			if i > 0 {
+				b.WriteString(".PP\n")
+			}
+			fmt.Fprintf(b, ".nf\n%s\n.fi\n", roff(e.Line))
+			if e.Text != "" {
+				fmt.Fprintf(b, ".RS\n%s.RE\n", roffLine(sentence(e.Text)))
+			}
 		}
+		b.WriteString(".RE\n")
 	}
 }
 

@@ -18,6 +18,10 @@ func nameNode() *Node {
 	}
 }
 
+func nameFields() []string {
+	return []string{"name", "lb", "registrations", "programs", "processes", "accepting", "server", "client"}
+}
+
 func nameSubject(help string) *Keyword {
 	return &Keyword{Word: "name", Arg: "<name>", Help: help, Required: true, Check: text("name"), Source: Names}
 }
@@ -98,6 +102,7 @@ func listNames() *Node {
 			{Word: "list", Arg: "<word>", Help: "only names that the word begins with, as older scripts ask for them", Source: Names},
 			{Word: "detail", Also: []string{"-v"}, Exact: true, Help: "with registrations, bindings and accepting processes; -v for short"},
 		},
+		JSON: nameFields(), List: true,
 		Examples: []Example{{"irm name list", ""}, {"irm name list web", "those that begin with web"}, {"irm name list detail", ""}},
 	}
 }
@@ -106,6 +111,7 @@ func showName() *Node {
 	return &Node{
 		Word: "show", Purpose: "show a name: where it is registered, who serves it",
 		Subject:  nameSubject("the name, or a pattern with *"),
+		JSON:     nameFields(),
 		Examples: []Example{{"irm name show oping", ""}},
 	}
 }

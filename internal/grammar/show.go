@@ -14,6 +14,8 @@ func flowNode() *Node {
 					{Word: "ipcp", Arg: "<ipcp>", Source: IPCPs, Help: "only flows that an IPCP that matches carries"},
 					{Word: "pid", Arg: "<pid>", Source: Processes, Check: pid, Help: "only flows with this process at an end"},
 				},
+				Notes: []string{"A process at the other end that is on another node has the pid 0."},
+				JSON:  []string{"id", "state", "name", "client_pid", "server_pid", "ipcp", "layer", "qos", "mpl_ms", "since"}, List: true,
 				Examples: []Example{{"irm flow list", ""}, {"irm flow list name oping --json", ""}},
 			},
 			helpNode("show the operations on flows"),
@@ -32,6 +34,7 @@ func processNode() *Node {
 					{Word: "name", Arg: "<name>", Source: Names, Help: "only processes bound to a name that matches, * for any run of characters"},
 					{Word: "pid", Arg: "<pid>", Source: Processes, Check: pid, Help: "only this process"},
 				},
+				JSON: []string{"pid", "uid", "program", "names", "flows", "accepts", "ipcp", "auto", "since"}, List: true,
 				Examples: []Example{{"irm process list", ""}},
 			},
 			helpNode("show the operations on processes"),
@@ -49,6 +52,7 @@ func programNode() *Node {
 				Keywords: []*Keyword{
 					{Word: "name", Arg: "<name>", Source: Names, Help: "only programs bound to a name that matches, * for any run of characters"},
 				},
+				JSON: []string{"program", "names"}, List: true,
 				Examples: []Example{{"irm program list", ""}},
 			},
 			helpNode("show the operations on programs"),
@@ -60,6 +64,7 @@ func programNode() *Node {
 func statusNode() *Node {
 	return &Node{
 		Word: "status", Purpose: "show the daemon: version, directory, counters",
+		JSON:     []string{"version", "pid", "uid", "since", "dir", "state", "counters"},
 		Examples: []Example{{"irm status", ""}},
 	}
 }
@@ -74,7 +79,8 @@ func watchNode() *Node {
 			{Word: "kind", Arg: "<kind>", Many: true, Words: EventWords(), Help: "only events of the kind; may be repeated"},
 			{Word: "count", Arg: "<number>", Check: count, Help: "end after so many events"},
 		},
-		Notes:    []string{"With --json every line is one JSON object. An event of the kind lost says that some were missed."},
+		Notes:    []string{"An event of the kind lost says that some were missed. With --json every event is one line."},
+		JSON:     []string{"time", "kind", "action", "name", "pid", "flow_id", "layer", "detail"},
 		Examples: []Example{{"irm watch", ""}, {"irm watch kind flow --json", ""}},
 	}
 }
