@@ -1,0 +1,25 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestTheExampleRunsAndLeavesNothingBehind(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	var out strings.Builder
+	if err := run(t.Context(), &out); err != nil {
+		t.Fatal(err)
+	}
+	const want = `hello -> HELLO
+is anybody there? -> IS ANYBODY THERE?
+goodbye -> GOODBYE
+server has pid 8388609 and 1 flow
+client has pid 8388610 and 1 flow
+`
+	if out.String() != want {
+		t.Errorf("printed:\n%s", out.String())
+	}
+}

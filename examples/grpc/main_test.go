@@ -1,0 +1,27 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestTheExampleRunsAndLeavesNothingBehind(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-embedded"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	const want = "\"example\" at \"health\" is SERVING\n"
+	if out.String() != want {
+		t.Errorf("printed:\n%s", out.String())
+	}
+}
+
+func TestHelpNeedsNoDaemon(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-help"}, &out); err != nil || !strings.Contains(out.String(), "-embedded") {
+		t.Errorf("%q: %v", out.String(), err)
+	}
+}
