@@ -3,6 +3,7 @@ package oping
 import (
 	"context"
 	"errors"
+	"runtime"
 
 	"ouroboros"
 	"ouroboros/internal/tool/console"
@@ -73,8 +74,11 @@ func (s *server) spin(ctx context.Context, flow *ouroboros.Flow, f *figures) (wh
 		case !wouldBlock(err):
 			return "down"
 		}
-		if empty++; empty%spins == 0 && ctx.Err() != nil {
-			return "stopped"
+		if empty++; empty%spins == 0 {
+			if ctx.Err() != nil {
+				return "stopped"
+			}
+			runtime.Gosched() // the signal needs a goroutine, too
 		}
 	}
 }

@@ -3,6 +3,7 @@ package oping
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"ouroboros"
@@ -103,5 +104,6 @@ func (c *client) await(ctx context.Context, id int64, sent time.Duration, reply 
 		if ctx.Err() != nil || c.clock.Now()-sent > replyTime {
 			return 0, ouroboros.ErrTimeout
 		}
+		runtime.Gosched()
 	}
 }
