@@ -165,3 +165,5 @@ func TestIDsAreTheLowestFree(t *testing.T) {
 		}
 	}
 }
+
+func hashSum(name string) []byte { return hash.Sum(irm.SHA3_256, name) }

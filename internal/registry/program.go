@@ -44,6 +44,7 @@ type progBinding struct {
 	n        *serviceName
 	args     []string
 	auto     bool
+	born     uint64
 	uid, gid uint32 // of whoever bound it
 }
 
@@ -298,7 +299,7 @@ func (r *Registry) bindProgram(seen *program, b irm.ProgramBinding, uid, gid uin
 		p.real, p.file, p.script, p.interp = seen.real, seen.file, seen.script, seen.interp
 		r.programs.add(p)
 	}
-	pb := &progBinding{prog: p, n: n, args: slices.Clone(b.Args), auto: b.Auto, uid: uid, gid: gid}
+	pb := &progBinding{prog: p, n: n, args: slices.Clone(b.Args), auto: b.Auto, born: r.tick(), uid: uid, gid: gid}
 	p.bindings = append(p.bindings, pb)
 	n.progs = slices.Insert(n.progs, 0, pb)
 	if b.Auto {

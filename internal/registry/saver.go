@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -85,13 +86,16 @@ func (r *Registry) save(s *Snapshot) {
 // snapshot describes what survives a restart. r.mu is held.
 func (r *Registry) snapshot() *Snapshot {
 	s := &Snapshot{}
+	var bindings []*progBinding
 	for _, n := range r.order {
 		s.Names = append(s.Names, SavedName{Name: n.info.Name, Balance: n.info.Balance, Server: n.info.Server, Client: n.info.Client})
-		for _, b := range slices.Backward(n.progs) {
-			s.Programs = append(s.Programs, SavedProgram{
-				Program: b.prog.path, Name: n.info.Name, Args: slices.Clone(b.args), Auto: b.auto, UID: b.uid, GID: b.gid,
-			})
-		}
+		bindings = append(bindings, n.progs...)
+	}
+	slices.SortFunc(bindings, func(a, b *progBinding) int { return cmp.Compare(a.born, b.born) })
+	for _, b := range bindings {
+		s.Programs = append(s.Programs, SavedProgram{
+			Program: b.prog.path, Name: b.n.info.Name, Args: slices.Clone(b.args), Auto: b.auto, UID: b.uid, GID: b.gid,
+		})
 	}
 	for _, e := range r.ipcps.sorted {
 		if e.state == stateEnding {
