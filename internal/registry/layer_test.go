@@ -555,3 +555,68 @@ func Test300NamesAnd300IPCPsAreListed(t *testing.T) {
 		}
 	}
 }
+
+func TestAnIPCPUsesAFlowThatAnotherCarries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, make := layered(t)
+		lower, upper := make("i0", irm.EthDIX, "below"), make("u1", irm.Unicast, "above")
+		lower.answers(0)
+		var far *flow.Pipe
+		lower.alloc = func(context.Context) (flow.Flow, error) {
+			var near *flow.Pipe
+			near, far = flow.NewPipe(flow.PipeOptions{QoS: qos.Raw})
+			return near, nil
+		}
+		f, err := upper.host.Alloc(bg, "neighbour", qos.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if upper.asked != 0 {
+			t.Error("the IPCP was asked itself")
+		}
+		heard := &ear{}
+		f.Attach(heard)
+		far.Signal(flow.EventDown)
+		if !flow.IsLossless(f) || len(heard.events) != 1 || heard.events[0] != flow.EventDown {
+			t.Errorf("the flow passes on %v", heard.events)
+		}
+		heardFar := &ear{}
+		far.Attach(heardFar)
+		f.Dealloc()
+		f.Dealloc()
+		if len(heardFar.events) != 1 || heardFar.events[0] != flow.EventDealloc {
+			t.Errorf("the other end heard %v", heardFar.events)
+		}
+		far.Dealloc()
+		if flows, _ := n.ListFlows(bg); len(flows) != 0 {
+			t.Errorf("flows are left: %+v", flows)
+		}
+	})
+}
+
+func TestConnectionsAndRegistrationsOfAnIPCP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, make := layered(t)
+		make("u", irm.Unicast, "l")
+		pid := n.ipcps.byName["u"].pid
+		wantIs(t, n.ConnectIPCP(bg, 1, irm.Management, "x", qos.Raw), errno.IPCP)
+		wantIs(t, n.ConnectIPCP(bg, pid, "mgmt", "x", qos.Raw), errno.Invalid)
+		wantIs(t, n.ConnectIPCP(bg, pid, irm.Management, "", qos.Raw), errno.Invalid)
+		wantIs(t, n.DisconnectIPCP(bg, pid, irm.Management, "x"), errno.NotSup) // the word of the IPCP
+		if shown, err := n.ShowIPCP(bg, pid); err != nil || shown["asked"] != 0 {
+			t.Errorf("shown: %v, %v", shown, err)
+		}
+		n.CreateName(bg, irm.NameInfo{Name: "a"})
+		if err := n.RegName(bg, "a", pid); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := n.UnregName(bg, "a", pid); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if names, _ := n.ListNames(bg); len(names[0].Registrations) != 0 {
+			t.Errorf("still registered: %+v", names)
+		}
+	})
+}

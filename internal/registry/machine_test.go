@@ -30,7 +30,14 @@ type pendingCall struct {
 // ends, and that nothing is lost or left.
 func TestTheRegistryKeepsItsBooks(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		synctest.Test(t, func(t *testing.T) { books(t, rt) })
+		var failed any // rapid wants to see it on its own goroutine
+		synctest.Test(t, func(t *testing.T) {
+			defer func() { failed = recover() }()
+			books(t, rt)
+		})
+		if failed != nil {
+			panic(failed)
+		}
 	})
 }
 
