@@ -231,6 +231,20 @@ func (i *Inbox) Attach(h Handler) {
 	i.mu.Unlock()
 }
 
+// Pop takes the oldest packet out of an Inbox that nobody is attached to yet;
+// nil when there is none.
+func (i *Inbox) Pop() *packet.Buffer {
+	i.mu.Lock()
+	if i.h != nil {
+		i.mu.Unlock()
+		panic("flow: popping what a handler is to receive")
+	}
+	b := i.q.Pop()
+	i.tellRoom()
+	i.mu.Unlock()
+	return b
+}
+
 // Resume offers again what the handler did not take.
 func (i *Inbox) Resume() {
 	i.mu.Lock()

@@ -64,7 +64,7 @@ func (o offer) Complete(f flow.Flow) { o.flows <- f }
 func (o offer) Fail(err error)       { o.failed <- err }
 
 // layer makes a local layer with one registered name.
-func layer(t *testing.T, s *server) (g *ipcp.Guard, name []byte) {
+func layer(t testing.TB, s *server) (g *ipcp.Guard, name []byte) {
 	t.Helper()
 	g, err := ipcp.Start(irm.Local, local.New, ipcp.Env{
 		Identity: ipcp.Identity{PID: 4194305, Name: "l1"}, Host: s,
@@ -126,7 +126,7 @@ func (c *counter) seen() string {
 }
 
 // open allocates a flow and attaches a counter to each end.
-func open(t *testing.T, g *ipcp.Guard, s *server, name []byte) (client, srv flow.Flow, atClient, atServer *counter) {
+func open(t testing.TB, g *ipcp.Guard, s *server, name []byte) (client, srv flow.Flow, atClient, atServer *counter) {
 	t.Helper()
 	r, err := g.AllocFlow(t.Context(), &ipcp.Request{Hash: name, QoS: qos.Data, Data: []byte("hello")})
 	if err != nil {
@@ -340,5 +340,44 @@ func TestADirectoryHashThatDoesNotExistIsRefused(t *testing.T) {
 	}
 	if _, err := g.Bootstrap(t.Context(), irm.NewConfig(irm.Local, "x")); err != nil {
 		t.Errorf("the second try: %v", err)
+	}
+}
+
+func TestAPacketThroughTheLayerAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools drop at random under the race detector")
+	}
+	s := newServer()
+	g, name := layer(t, s)
+	client, _, _, _ := open(t, g, s, name)
+	batch := make([]*packet.Buffer, 32)
+	if n := testing.AllocsPerRun(1000, func() {
+		for i := range batch {
+			batch[i] = packet.Get(1400)
+		}
+		client.Send(batch)
+	}); n >= 1 {
+		t.Errorf("%v allocations a batch", n)
+	}
+}
+
+func BenchmarkLayer(b *testing.B) {
+	for _, size := range []int{1, 32} {
+		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
+			s := newServer()
+			g, name := layer(b, s)
+			client, _, _, _ := open(b, g, s, name)
+			batch := make([]*packet.Buffer, size)
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				for i := range batch {
+					batch[i] = packet.Get(64)
+				}
+				client.Send(batch)
+				n += size
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/packet")
+		})
 	}
 }
