@@ -12,10 +12,12 @@ import (
 	"go.uber.org/goleak"
 
 	"ouroboros/internal/errno"
+	"ouroboros/internal/fabric"
 	"ouroboros/internal/flow"
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/local"
 	"ouroboros/internal/registry"
+	"ouroboros/internal/server"
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -89,6 +91,31 @@ func makeNode() (*registry.Registry, error) {
 			return ipcp.Start(kind, build, ipcp.Env{Identity: id, Host: host, Log: slog.New(slog.DiscardHandler)}, func(error) {})
 		},
 	})
+}
+
+// daemon serves a node on the sockets of a directory.
+func daemon(t *testing.T, n node) (dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "irm") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	rings := fabric.New(nil) // nobody asks for flows here
+	t.Cleanup(rings.Close)
+	s, err := server.New(server.Config{Dir: dir, Node: n.Registry, Fabric: rings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- s.Serve(context.Background()) }()
+	t.Cleanup(func() {
+		s.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // populated gives a node with something in it, for completion.
@@ -200,7 +227,7 @@ func (m *member) Show() map[string]any {
 	}
 	if u := m.cfg.Unicast; u != nil {
 		shown["unicast"] = map[string]any{
-			"sizes": []any{u.AddrSize, u.EIDSize, u.MaxTTL}, "policies": []any{u.Routing, u.Congestion},
+			"sizes": []any{u.AddrSize, u.EIDSize, u.MaxTTL}, "policies": []any{u.Routing.String(), u.Congestion.String()},
 			"link state": []any{u.LSRecalc, u.LSUpdate, u.LSTimeout},
 			"dht":        []any{u.DHTAlpha, u.DHTK, u.DHTExpire, u.DHTRefresh, u.DHTReplicate},
 		}

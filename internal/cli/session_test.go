@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"ouroboros/internal/errno"
+	"ouroboros/irm"
 )
 
 var update = flag.Bool("update", false, "write the sessions in testdata anew")
@@ -35,21 +36,17 @@ func TestSessions(t *testing.T) {
 		t.Fatal("there are no sessions", err)
 	}
 	for _, file := range found {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".session"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+		name := strings.TrimSuffix(filepath.Base(file), ".session")
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			dial := func(string) (Service, error) {
+				return nil, errno.New(errno.IRMd, "no daemon answers in /run/ouroboros").Next("start one with: irmd")
 			}
-			var dial func(string) (Service, error)
-			if strings.HasPrefix(filepath.Base(file), "without") {
-				dial = func(string) (Service, error) {
-					return nil, errno.New(errno.IRMd, "no daemon answers in /run/ouroboros").Next("start one with: irmd")
-				}
-			} else {
-				node := newNode(t)
-				if filepath.Base(file) == "flows.session" {
-					serve(t, node)
-				}
+			if !strings.HasPrefix(name, "without") {
+				node := sessionNode(t, name)
 				dial = func(string) (Service, error) { return node, nil }
 			}
 			got := play(t, string(text), dial)
@@ -63,7 +60,27 @@ func TestSessions(t *testing.T) {
 				t.Errorf("%s (go test -update writes it anew):\n%s", file, difference(string(text), got))
 			}
 		})
+		// The same words through the socket of a daemon do the same.
+		t.Run(name+" through a daemon", func(t *testing.T) {
+			if *update || strings.HasPrefix(name, "without") {
+				t.Skip("nothing to compare")
+			}
+			dir := daemon(t, sessionNode(t, name))
+			got := play(t, string(text), func(string) (Service, error) { return irm.DialDir(dir) })
+			if got != string(text) {
+				t.Errorf("%s:\n%s", file, difference(string(text), got))
+			}
+		})
 	}
+}
+
+// sessionNode makes the node on which a session is played.
+func sessionNode(t *testing.T, session string) node {
+	n := newNode(t)
+	if session == "flows" {
+		serve(t, n)
+	}
+	return n
 }
 
 var (

@@ -22,6 +22,9 @@ func nameFields() []string {
 	return []string{"name", "lb", "registrations", "programs", "processes", "accepting", "server", "client"}
 }
 
+// nameNote describes the lists among the fields.
+const nameNote = "In the JSON an element of registrations has the fields pid, ipcp, layer and hash (hexadecimal), one of programs has program, args and auto; processes are pids; server and client have the paths enc, key and crt that are set."
+
 func nameSubject(help string) *Keyword {
 	return &Keyword{Word: "name", Arg: "<name>", Help: help, Required: true, Check: text("name"), Source: Names}
 }
@@ -102,7 +105,8 @@ func listNames() *Node {
 			{Word: "list", Arg: "<word>", Help: "only names that the word begins with, as older scripts ask for them", Source: Names},
 			{Word: "detail", Also: []string{"-v"}, Exact: true, Help: "with registrations, bindings and accepting processes; -v for short"},
 		},
-		JSON: nameFields(), List: true,
+		Notes: []string{nameNote},
+		JSON:  nameFields(), List: true,
 		Examples: []Example{{"irm name list", ""}, {"irm name list web", "those that begin with web"}, {"irm name list detail", ""}},
 	}
 }
@@ -111,6 +115,7 @@ func showName() *Node {
 	return &Node{
 		Word: "show", Purpose: "show a name: where it is registered, who serves it",
 		Subject:  nameSubject("the name, or a pattern with *"),
+		Notes:    []string{nameNote},
 		JSON:     nameFields(),
 		Examples: []Example{{"irm name show oping", ""}},
 	}

@@ -14,8 +14,11 @@ func flowNode() *Node {
 					{Word: "ipcp", Arg: "<ipcp>", Source: IPCPs, Help: "only flows that an IPCP that matches carries"},
 					{Word: "pid", Arg: "<pid>", Source: Processes, Check: pid, Help: "only flows with this process at an end"},
 				},
-				Notes: []string{"A process at the other end that is on another node has the pid 0."},
-				JSON:  []string{"id", "state", "name", "client_pid", "server_pid", "ipcp", "layer", "qos", "mpl_ms", "since"}, List: true,
+				Notes: []string{
+					"An end on another node has the pid 0; a flow between two processes of this node has no ipcp and no layer.",
+					"In the JSON qos has the fields text, delay_ms, bandwidth_bps, availability, loss, ber, in_order, max_gap_ms and timeout_ms.",
+				},
+				JSON: []string{"id", "state", "name", "client_pid", "server_pid", "ipcp", "layer", "qos", "mpl_ms", "since"}, List: true,
 				Examples: []Example{{"irm flow list", ""}, {"irm flow list name oping --json", ""}},
 			},
 			helpNode("show the operations on flows"),
