@@ -58,7 +58,7 @@ func DialDir(dir string) (*Client, error) {
 		IdleConnTimeout: 10 * time.Second,
 	}
 	c.rpc = pbconnect.NewIrmClient(&http.Client{Transport: c.transport}, "http://irmd",
-		connect.WithReadMaxBytes(maxReply))
+		connect.WithReadMaxBytes(maxReply), connect.WithAcceptCompression("gzip", nil, nil))
 	return c, nil
 }
 

@@ -9,7 +9,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"golang.org/x/sys/unix"
+
+	"ouroboros/internal/fabric"
+	"ouroboros/internal/registry"
 	"ouroboros/internal/session"
 	"ouroboros/irm"
 	"ouroboros/qos"
@@ -55,7 +60,9 @@ var roles = map[string]func(dir, arg string) error{
 		_, err := session.Dial(dir)
 		return err
 	},
-	"leave-child": leaveChild,
+	"leave-child":  leaveChild,
+	"starve":       starve,
+	"tight-daemon": tightDaemon,
 	"bind-program": func(dir, name string) error {
 		c, err := irm.DialDir(dir)
 		if err == nil {
@@ -156,4 +163,59 @@ func testBinary(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// daemonProcess is a daemon in another process.
+type daemonProcess struct {
+	*other
+	dir string
+}
+
+func startDaemonProcess(t *testing.T, role string) (*daemonProcess, string) {
+	t.Helper()
+	d := &daemon{t: t, dir: publicDir(t)}
+	p, line := d.run(role, nil)
+	return &daemonProcess{p, d.dir}, line
+}
+
+// tightDaemon serves with few descriptors to spare.
+func tightDaemon(dir, _ string) error {
+	f := fabric.New(noPorts)
+	node, err := registry.New(registry.Config{Fabric: f})
+	if err != nil {
+		return err
+	}
+	s, err := New(Config{Dir: dir, Node: node, Fabric: f})
+	if err != nil {
+		return err
+	}
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 40, Max: 4096})
+	go s.Serve(background())
+	return nil
+}
+
+func background() context.Context { return context.Background() }
+
+// dialSoon is session.Dial that does not wait for a daemon which is stuck.
+func dialSoon(dir string, d time.Duration) (*session.Conn, error) {
+	type result struct {
+		c   *session.Conn
+		err error
+	}
+	ch := make(chan result, 1)
+	go func() {
+		c, err := session.Dial(dir)
+		ch <- result{c, err}
+	}()
+	select {
+	case r := <-ch:
+		return r.c, r.err
+	case <-time.After(d):
+		go func() {
+			if r := <-ch; r.c != nil {
+				r.c.Close()
+			}
+		}()
+		return nil, os.ErrDeadlineExceeded
+	}
 }

@@ -35,6 +35,7 @@ func (s *Server) newHTTP() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(pbconnect.NewIrmHandler(&api{s},
 		connect.WithReadMaxBytes(maxBody),
+		connect.WithCompression("gzip", nil, nil), // of no use on one host
 		connect.WithCodec(jsonCodec{}),
 		connect.WithCodec(jsonCodec{charset: true}),
 		connect.WithInterceptors(&errorWriter{s}),
