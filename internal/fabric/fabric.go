@@ -42,6 +42,8 @@ type Fabric struct {
 	port NewPort
 	node *Owner // the node itself: the other side of rings that end in a port
 
+	closing sync.WaitGroup // links with a poller here
+
 	mu    sync.Mutex // guards all links and paths
 	links map[pair]*link
 	last  uint64 // link number
@@ -56,8 +58,12 @@ func New(port NewPort) *Fabric {
 	return f
 }
 
-// Close releases the doorbells of the node's ports. All ends must be closed.
-func (f *Fabric) Close() { f.node.Leave() }
+// Close releases the doorbells of the node's ports, and waits for those that
+// are being released. All ends must be closed and all owners have left.
+func (f *Fabric) Close() {
+	f.node.Leave()
+	f.closing.Wait()
+}
 
 // Direct implements registry.Fabric.
 func (f *Fabric) Direct(a, b registry.Owner, spec qos.Spec) (registry.End, registry.End, error) {

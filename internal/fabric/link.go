@@ -121,11 +121,25 @@ func (f *Fabric) release(l *link, done *cleanup) {
 	}
 }
 
+// closeLink releases a link. The last end of a port is closed on the poller
+// of its link, which Close waits for: a link that has one is closed aside.
 func (f *Fabric) closeLink(l *link, done *cleanup) {
-	if r := l.ring; r != nil {
-		l.ring = nil
-		done.add(func() { r.Close() })
+	r := l.ring
+	if r == nil {
+		return
 	}
+	l.ring = nil
+	if l.pair[0].remote() && l.pair[1].remote() {
+		done.add(func() { r.Close() })
+		return
+	}
+	f.closing.Add(1)
+	done.add(func() {
+		go func() {
+			defer f.closing.Done()
+			r.Close()
+		}()
+	})
 }
 
 // hand notes that a side has the link. When both sides are other programs and

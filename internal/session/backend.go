@@ -28,7 +28,9 @@ type Backend interface {
 	// the node.
 	Bind(ctx context.Context, name string) error
 
-	// Dealloc says that this process is done with a flow. It does not wait.
+	// Dealloc says that this process is done with a flow, whose End it has
+	// closed before. It does not wait for the node. It must not be called from
+	// a function given to End.OnWake.
 	Dealloc(id int)
 
 	// Close leaves the node. Flows still held get EventDown.
@@ -65,7 +67,9 @@ func (g *Grant) Notify(e flow.Event) {
 	}
 }
 
-// OnEvent sets who is told, and tells what came before.
+// OnEvent sets who is told, and tells what came before. h runs on the
+// goroutine that hears the node: it must not block, nor wait for a call of the
+// Backend.
 func (g *Grant) OnEvent(h func(flow.Event)) {
 	g.mu.Lock()
 	g.handler = h

@@ -87,6 +87,12 @@ func (c *Conn) granted(request uint64, m *pb.Grant, fds []int, lost bool) {
 		MTU: int(m.Mtu), Remote: m.Remote, Peer: int(m.Peer), End: end,
 	}
 	c.mu.Lock()
+	if c.flows[g.ID] != nil {
+		c.mu.Unlock()
+		end.Close()
+		c.end(noContact(fmt.Errorf("%w: flow %d was granted twice", ErrRecord, g.ID)))
+		return
+	}
 	cl := c.calls[request]
 	delete(c.calls, request)
 	c.flows[g.ID] = &held{grant: g, link: l}
@@ -115,6 +121,10 @@ func (c *Conn) open(m *pb.Grant, fds []int, lost bool) (*linked, *ring.End, erro
 	if lost || len(fds) != want {
 		CloseAll(fds)
 		return l, nil, outOfFiles()
+	}
+	if m.HasLink && l != nil {
+		CloseAll(fds)
+		return l, nil, fmt.Errorf("cannot take the flow: %w: its link came twice", ErrRecord)
 	}
 	if m.HasLink {
 		opened, err := ring.OpenLink(fds[1], fds[2], fds[3], key.side)
