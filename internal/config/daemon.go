@@ -17,6 +17,7 @@ func (d *decoder) daemon(f *File, e *entry) {
 		word("log_level", "a level", levelWords, levelWord(c), &c.LogLevel).spelled("log-level"),
 		word("log_format", "a format", []string{"text", "json"}, oneOf("text", "json"), &c.LogFormat).spelled("log-format"),
 		absolute("runtime_dir", "the runtime directory", &c.RuntimeDir).spelled("runtime-dir"),
+		absolute("security_dir", "the security directory", &c.SecurityDir),
 	})
 	if c.StateFile != "" && !c.Keep {
 		d.warn(e.span, `add: state = "keep"`, "[daemon] names a state_file but keeps no state")

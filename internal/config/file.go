@@ -34,6 +34,9 @@ type Daemon struct {
 	HasLevel   bool
 	LogFormat  string // "text", "json"; empty = not said
 	RuntimeDir string // empty = not said
+	// SecurityDir holds the security files of names that do not say where
+	// theirs are. Empty = the daemon's own place.
+	SecurityDir string
 }
 
 // Limits is the table [limits]. Zero means the node's own limit.

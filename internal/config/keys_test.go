@@ -227,13 +227,14 @@ state_file = "/var/lib/x"
 log_level = "debug"
 log_format = "json"
 runtime_dir = "/run/x"
+security_dir = "/etc/x"
 `))
-	want := Daemon{Keep: true, StateFile: "/var/lib/x", LogLevel: slog.LevelDebug, HasLevel: true, LogFormat: "json", RuntimeDir: "/run/x"}
+	want := Daemon{Keep: true, StateFile: "/var/lib/x", LogLevel: slog.LevelDebug, HasLevel: true, LogFormat: "json", RuntimeDir: "/run/x", SecurityDir: "/etc/x"}
 	if err != nil || f.Daemon != want {
 		t.Errorf("[daemon] gives %+v, %v", f, err)
 	}
 	for _, bad := range [][2]string{{"state", `"yes"`}, {"state", "true"}, {"state_file", `"x"`}, {"state_file", "1"}, {"log_level", `"loud"`},
-		{"log_level", "1"}, {"log_format", `"xml"`}, {"runtime_dir", `"run"`}, {"runtime_dir", `""`}} {
+		{"log_level", "1"}, {"log_format", `"xml"`}, {"runtime_dir", `"run"`}, {"runtime_dir", `""`}, {"security_dir", `"security"`}} {
 		if _, err := read("daemon", bad[0], bad[1]); err == nil || !strings.HasPrefix(err.Error(), "t.toml:2:") {
 			t.Errorf("%s = %s: %v", bad[0], bad[1], err)
 		}
