@@ -86,7 +86,7 @@ func (h *Process) alloc(ctx context.Context, dst string, spec qos.Spec) (*Grant,
 				limited = true
 			}
 			var err error
-			a, err = r.reserve(ctx, &request{n: n, not: self}, h.ctx.Done())
+			a, err = r.reserve(ctx, &request{n: n, from: p, not: self}, h.ctx.Done())
 			if err != nil {
 				r.mu.Unlock()
 				return nil, err

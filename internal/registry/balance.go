@@ -11,6 +11,7 @@ import (
 // that arrived from a layer. r.mu guards it.
 type request struct {
 	n     *serviceName
+	from  *proc  // whose request it is; nil when it came from a layer
 	not   *proc  // is not to serve it: an IPCP never gets a flow to itself
 	seq   uint64 // since when it waits
 	elem  *list.Element

@@ -27,6 +27,8 @@ type binding struct {
 	n    *serviceName
 	born uint64
 	fed  bool // has been given a flow
+
+	byProgram bool // because of what the process runs
 }
 
 func errNoName(doing, s string) error {

@@ -364,6 +364,7 @@ func (r *Registry) bindByProgram(p *proc, look appearance) {
 		for _, b := range prog.bindings {
 			if p.names[b.n] == nil {
 				r.bind(p, b.n)
+				p.names[b.n].byProgram = true
 			}
 		}
 		if prog.starting != nil {

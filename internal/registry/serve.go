@@ -15,6 +15,8 @@ import (
 //	a process bound to the name      what happens
 //	accepts                          its accept is reserved at once
 //	does not accept                  wait for RequestWait
+//	never did, and is bound by its   it may be a client: another is started if
+//	program                          possible, else wait, then as for none
 //	is being started                 wait until it accepts or ends
 //	none, but a program can be       start it and wait as above; after failures
 //	started                          only when its pause is over
@@ -93,7 +95,10 @@ func (r *Registry) reserve(ctx context.Context, q *request, gone <-chan struct{}
 		}
 		r.mu.Lock()
 		if overdue && q.got == nil && !q.n.gone && !r.closed {
-			return nil, r.idleError(q)
+			if err := r.idleError(q); err != nil {
+				return nil, err
+			}
+			patience = nil // those that were waited for are clients, or have gone
 		}
 	}
 }
@@ -111,7 +116,7 @@ type service struct {
 func (r *Registry) serving(ctx context.Context, q *request) service {
 	if st := q.start; st != nil && st.over {
 		q.start = nil
-		if st.err != nil && !q.n.boundBut(q.not) {
+		if st.err != nil && !r.busy(q) {
 			return service{err: st.err}
 		}
 	}
@@ -121,7 +126,7 @@ func (r *Registry) serving(ctx context.Context, q *request) service {
 			return service{}
 		}
 	}
-	if q.n.boundBut(q.not) {
+	if r.busy(q) {
 		return service{busy: true}
 	}
 	if len(q.n.autos) == 0 {
@@ -141,26 +146,40 @@ func (r *Registry) serving(ctx context.Context, q *request) service {
 	return service{}
 }
 
-// boundBut reports whether a process other than not is bound.
-func (n *serviceName) boundBut(not *proc) bool {
-	for _, b := range n.bound {
-		if b.p != not {
+// busy reports whether a process is bound that can be expected to accept.
+// r.mu is held.
+func (r *Registry) busy(q *request) bool {
+	for _, b := range q.n.bound {
+		if b.p == q.not {
+			continue
+		}
+		if !b.silent() {
+			return true
+		}
+		// A silent process may be a server that has just come up, or a client:
+		// many programs are both.
+		if b.p != q.from && len(q.n.autos) == 0 && time.Since(b.p.since) < r.cfg.RequestWait {
 			return true
 		}
 	}
 	return false
 }
 
-// idleError is for a request whose server did not accept. r.mu is held.
+// silent reports whether the process is bound only because of its program and
+// never asked for a flow.
+func (b *binding) silent() bool { return b.byProgram && b.p.lastAccept == 0 }
+
+// idleError is for a request whose server did not accept; nil when it was none.
+// r.mu is held.
 func (r *Registry) idleError(q *request) error {
 	for _, b := range q.n.bound {
-		if b.p != q.not {
+		if b.p != q.not && !b.silent() {
 			return errno.New(errno.IPCP, "process %d (%s) is bound to %q but did not accept within %v",
 				b.p.id.PID, b.p.program, q.n.info.Name, r.cfg.RequestWait).
 				Next("see whether it hangs, or has as many flows as it can serve")
 		}
 	}
-	return errno.New(errno.IPCP, "the process that served %q has ended", q.n.info.Name)
+	return nil
 }
 
 // lateError is for a request whose time is over. r.mu is held.
