@@ -323,6 +323,39 @@ func TestQueuedMessagesAreReadBeforeTheEnd(t *testing.T) {
 	})
 }
 
+func TestEndThatComesLateFindsWhatAClosedOneWrote(t *testing.T) {
+	kinds(t, func(t *testing.T, shared bool) {
+		s, err := NewSegment(SegmentOptions{Shared: shared})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := NewLink(shared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		a, err := NewEnd(s, l, 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustWrite(t, a, []byte("early"))
+		a.Close()
+		b, err := NewEnd(s, l, 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.CloseFD()
+		mustRead(t, b, []byte("early"))
+		if !b.Ended() {
+			t.Fatal("not ended")
+		}
+		b.Close()
+		if s.mem != nil {
+			t.Fatal("memory is left")
+		}
+	})
+}
+
 func TestStatesAreCountedAndDoNotMix(t *testing.T) {
 	a, b := pair(t, SegmentOptions{})
 	a.SetDown(true)

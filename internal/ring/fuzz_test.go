@@ -49,6 +49,7 @@ func FuzzRingWords(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer s.Close()
 		defer e.Close()
 		mem, buf := s.mem, make([]byte, 100)
 		for len(steps) > 0 {
@@ -145,6 +146,7 @@ func FuzzLinkBitmap(f *testing.F) {
 	f.Cleanup(func() {
 		a.Close()
 		b.Close()
+		s.Close()
 		l.Close()
 	})
 	f.Fuzz(func(t *testing.T, p []byte, off uint16) {

@@ -30,6 +30,7 @@ func TestRingIsAQueueOfMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer s.Close()
 		defer a.Close()
 		defer b.Close()
 

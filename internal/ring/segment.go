@@ -24,9 +24,9 @@ type Segment struct {
 
 	mu   sync.Mutex
 	fd   int    // -1 when not shared, or given back
-	mem  []byte // nil before the first and after the last user
+	mem  []byte // nil while nobody uses it and fd can give it again
 	ends int    // that use mem
-	gone bool
+	all  bool   // no more ends will come
 }
 
 // SegmentOptions says what to make. The zero value means the defaults.
@@ -77,7 +77,7 @@ func OpenSegment(fd int) (*Segment, error) {
 	if size < minSize || size > maxSize || bits.OnesCount64(uint64(size)) != 1 || total != pageSize+2*size {
 		return nil, fmt.Errorf("ring: not the memory of a flow: %d bytes", total)
 	}
-	s := &Segment{size: int(size), fd: -1}
+	s := &Segment{size: int(size), fd: -1, all: true} // of this side there is one end
 	if s.mem, err = mapShared(fd, s.bytes()); err != nil {
 		return nil, fmt.Errorf("ring: cannot map a flow: %w", err)
 	}
@@ -93,34 +93,28 @@ func (s *Segment) FD() int {
 	return s.fd
 }
 
-// CloseFD gives the descriptor back when it has been passed to all.
+// CloseFD says that the segment has been passed to all, and gives the
+// descriptor back. Until then the memory, and what a closed end has written
+// there, is kept for the other end, whether it comes here or elsewhere.
 func (s *Segment) CloseFD() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.all = true
 	if s.fd >= 0 {
 		unix.Close(s.fd)
 		s.fd = -1
 	}
+	s.unmapUnused()
 }
 
-// Close releases a segment that has no ends, or none any more: what is mapped
-// and the descriptor. The last End to close does it as well.
-func (s *Segment) Close() {
-	s.CloseFD()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ends == 0 {
-		s.unmap()
-	}
-}
+// Close gives all back that the segment holds, what its ends use excepted: that
+// goes with the last of them.
+func (s *Segment) Close() { s.CloseFD() }
 
 // acquire maps the segment for one more end.
 func (s *Segment) acquire() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone {
-		return nil, fmt.Errorf("ring: segment: %w", os.ErrClosed)
-	}
 	if s.mem == nil {
 		if s.fd < 0 {
 			return nil, fmt.Errorf("ring: segment: %w", os.ErrClosed)
@@ -135,22 +129,21 @@ func (s *Segment) acquire() ([]byte, error) {
 	return s.mem, nil
 }
 
-// release takes back what acquire gave. The mapping goes with the last end;
-// a shared segment whose descriptor is still here can be mapped again.
+// release takes back what acquire gave.
 func (s *Segment) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ends--; s.ends == 0 {
-		s.unmap()
-	}
+	s.ends--
+	s.unmapUnused()
 }
 
-func (s *Segment) unmap() {
-	if s.mem != nil {
+// unmapUnused gives the memory back when no end uses it, and either none will
+// or the descriptor keeps it.
+func (s *Segment) unmapUnused() {
+	if s.mem != nil && s.ends == 0 && (s.all || s.fd >= 0) {
 		unix.Munmap(s.mem)
 		s.mem = nil
 	}
-	s.gone = s.fd < 0
 }
 
 // newMemfd makes sealed shared memory of the size, all zero.
