@@ -65,8 +65,8 @@ func NewEnd(s *Segment, l *Link, slot, side int) (*End, error) {
 	e.peerState = word64(mem, ctlState+(1-side)*ctlStateStride)
 	e.readDeadline.wake = e.waiters.wake
 	e.writeDeadline.wake = e.waiters.wake
-	e.readSpin.init()
-	e.writeSpin.init()
+	e.readSpin.init(l.shared)
+	e.writeSpin.init(l.shared)
 	if err := l.side[side].add(slot, e); err != nil {
 		s.release()
 		return nil, err

@@ -15,6 +15,7 @@ const (
 	minRounds     = 1
 	timedRounds   = 128  // from here on the clock is looked at
 	yieldRounds   = 1024 // a yield may wake a thread: not often
+	firstYield    = 8    // in one program, where the other side may be next on this processor
 
 	// A sleep that ended sooner would have been better spent spinning.
 	shortSleep = 100 * time.Microsecond
@@ -45,9 +46,15 @@ type spinner struct {
 	rounds int
 	sulk   int // short sleeps to pass over before spinning again
 	sulked int // length of the last sulk
+	yield  int // rounds before the first yield
 }
 
-func (s *spinner) init() { s.rounds = firstRounds }
+func (s *spinner) init(shared bool) {
+	s.rounds, s.yield = firstRounds, yieldRounds
+	if !shared {
+		s.yield = firstYield
+	}
+}
 
 // while spins as long as word holds value; true when it changed.
 func (s *spinner) while(word *atomic.Uint64, value uint64) bool {
@@ -69,7 +76,7 @@ spin:
 		if i == timedRounds {
 			begun = time.Now()
 		}
-		if i%yieldRounds == 0 {
+		if i == s.yield || i%yieldRounds == 0 {
 			runtime.Gosched()
 		}
 	}
