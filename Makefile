@@ -75,9 +75,6 @@ bench:
 soak:
 	OUROBOROS_SOAK=1 OUROBOROS_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 60m -v ./test
 
-demo:
-	scripts/demo
-
 # The pages of irm come from its grammar, the others from docs/commands.
 man:
 	@mkdir -p $(MANDIR)
