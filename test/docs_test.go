@@ -52,7 +52,7 @@ func TestReadmeTourRunsAsItStands(t *testing.T) {
 		"local-1", "home", // the list of IPC processes
 		"3 packets transmitted, 3 received", // ping
 		`"oping"`,                           // JSON
-		"no layer knows that name",          // the error
+		"nobody knows that name",            // the error
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tour does not show %q:\n%s", want, out)

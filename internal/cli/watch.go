@@ -35,7 +35,10 @@ func (c *call) status(ctx context.Context) error {
 	}
 	names := make([]string, 0, len(s.Counters))
 	width := 0
-	for n := range s.Counters {
+	for n, v := range s.Counters {
+		if v == 0 {
+			continue // --json has them all
+		}
 		names = append(names, n)
 		width = max(width, len(n))
 	}
