@@ -2,7 +2,6 @@
 # make test       vet, and all tests with the race detector
 # make fuzz       every fuzz target for FUZZTIME (5s)
 # make check      all of it, as a bare machine does: scripts/check
-# make demo       one host, whole: scripts/demo
 # make bench      benchmarks, into the terminal
 # make soak       the long tests: kill, restart and flood, ROUNDS (200) times
 # make demo       one host, whole: see README.md
@@ -22,7 +21,7 @@ bindir      = $(PREFIX)/bin
 sbindir     = $(PREFIX)/sbin
 mandir      = $(PREFIX)/share/man
 docdir      = $(PREFIX)/share/doc/ouroboros
-sysconfdir ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+sysconfdir ?= /etc
 # systemd reads units, sysusers and tmpfiles below /usr/lib and /usr/local/lib.
 libdir      = $(PREFIX)/lib
 
@@ -35,7 +34,7 @@ GOFLAGS_B = -trimpath -buildvcs=false -ldflags "$(LDFLAGS) $(STAMP)"
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 SBIN     := irmd
 
-.PHONY: all build test check demo vet fuzz bench soak demo man completions install uninstall clean
+.PHONY: all build test check demo vet fuzz bench soak man completions install uninstall clean
 
 all: build
 
@@ -131,6 +130,7 @@ uninstall:
 		rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$(basename $$page); \
 	done
 	rm -f $(DESTDIR)$(mandir)/man1/irm.1
+	rm -f $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml.example
 	rm -rf $(DESTDIR)$(docdir)
 
 clean:
