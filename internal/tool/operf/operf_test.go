@@ -34,7 +34,7 @@ Test finished.
 		if got := c.Stdout.String(); got != want {
 			t.Errorf("client:\n%s", got)
 		}
-		s.Stdout.Await(t, "Flow 64 in all: 20 packets, 30000 bytes in 2300.000 ms, 0.104 Mb/s, 0 lost, 0 out-of-order\n")
+		s.Stdout.Await(t, "Flow 64 in all: 20 packets, 30000 bytes in 2000.000 ms, 0.120 Mb/s, 0 lost, 0 out-of-order\n")
 		s.Stop()
 		if code := s.Wait(); code != 0 {
 			t.Errorf("server: exit code %d", code)

@@ -23,7 +23,7 @@ type server struct {
 	clock clock.Clock
 
 	mu       sync.Mutex
-	sessions map[*session]struct{} // whose test runs
+	sessions map[*session]struct{} // that have got data
 	flows    int64                 // accepted
 	packets  int64                 // of the tests that ended
 	bytes    int64

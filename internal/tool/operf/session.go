@@ -26,7 +26,7 @@ type session struct {
 	flow  *ouroboros.Flow
 	fd    int
 	test  Test
-	start time.Duration // of the test
+	start time.Duration // of the first data; 0 = none yet
 	meter meter
 	buf   []byte
 
@@ -46,12 +46,14 @@ func (s *session) serve(ctx context.Context) (why string) {
 	}
 	s.test = test
 	s.say(event{Event: "test", Test: test.String()}, "%s", test.doing())
-	s.begin(s)
 	defer s.end(s)
 	for {
 		message, why := s.read(ctx)
 		if why != "" {
 			return why
+		}
+		if s.start == 0 {
+			s.begin(s)
 		}
 		id, ok := idOf(message)
 		if !ok {
