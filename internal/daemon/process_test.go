@@ -26,10 +26,22 @@ import (
 // asDaemon makes the test program the daemon: the tests run it as a child.
 const asDaemon = "OUROBOROS_TEST_AS_DAEMON"
 
+// asClient makes the test program a client that asks for a flow to nobody and
+// prints what it is told.
+const asClient = "OUROBOROS_TEST_AS_CLIENT"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asDaemon) != "" {
 		os.Unsetenv(asDaemon)
 		os.Exit(Main(os.Args[1:]))
+	}
+	if os.Getenv(asClient) != "" {
+		c, err := ouroboros.Open("")
+		if err == nil {
+			_, err = c.Alloc(context.Background(), "nobody", nil)
+		}
+		fmt.Println(err)
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -660,6 +672,52 @@ func TestAnyUserHasADaemon(t *testing.T) {
 		c.signal(t, syscall.SIGTERM)
 		if code := c.exit(t); code != 0 {
 			t.Errorf("exit code %d", code)
+		}
+	}
+}
+
+func TestAccessIsWhatTheConfigurationSays(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to become another user")
+	}
+	dir := shortDir(t)
+	program := publicProgram(t, dir)
+	conf := write(t, filepath.Join(dir, "irmd.toml"), "[access]\nflows = []\n")
+	c := start(t, dir, nil, "--stdout", "--config", conf).ready(t)
+	ask := func() string {
+		t.Helper()
+		cmd := exec.Command(program)
+		cmd.Dir = "/"
+		cmd.Env = append(os.Environ(), asClient+"=1", rundir.Env+"="+c.dir)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		return string(out)
+	}
+	const refused = "does not allow flows for user 65534"
+	if got := ask(); !strings.Contains(got, refused) {
+		t.Errorf("nobody may have flows: %s", got)
+	}
+	for _, who := range []string{`"all"`, `["65534"]`, `["@65534"]`} {
+		write(t, conf, "[access]\nflows = "+who+"\n")
+		c.signal(t, syscall.SIGHUP)
+		deadline := time.Now().Add(patience)
+		got := ask()
+		for strings.Contains(got, refused) && time.Now().Before(deadline) {
+			got = ask()
+		}
+		if strings.Contains(got, refused) {
+			t.Errorf("%s may have flows: %s", who, got)
+		}
+		write(t, conf, "[access]\nflows = []\n")
+		c.signal(t, syscall.SIGHUP)
+		for got = ask(); !strings.Contains(got, refused) && time.Now().Before(deadline); {
+			got = ask()
+		}
+		if !strings.Contains(got, refused) {
+			t.Errorf("nobody may have flows again: %s", got)
 		}
 	}
 }
