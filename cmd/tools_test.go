@@ -3,9 +3,12 @@ package cmd_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
+
+	"ouroboros"
 )
 
 var tools = []string{"oping", "oecho", "ocbr", "operf"}
@@ -155,4 +158,43 @@ func TestOperfThroughADaemon(t *testing.T) {
 	wants(t, c.output.String(), "--- perf perf statistics ---")
 	s.interrupt(t, syscall.SIGINT)
 	wants(t, s.output.String(), "Ouroboros perf server started.\nNew flow 64.\nDoing a unidirectional test.\n", "3 flows, ")
+}
+
+func TestThousandsOfFlowsToOneServer(t *testing.T) {
+	many := 5000
+	if testing.Short() {
+		many = 300
+	}
+	h := start(t)
+	s := h.serve(t, "oping", "oping", "-Q", "--json")
+	node, err := ouroboros.Open(h.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	flows := make([]*ouroboros.Flow, many)
+	for i := range flows {
+		if flows[i], err = node.Alloc(t.Context(), "oping", nil); err != nil {
+			t.Fatalf("flow %d: %v", i, err)
+		}
+	}
+	request := make([]byte, 64)
+	reply := make([]byte, 65)
+	for i, f := range flows {
+		f.SetReadTimeout(patience)
+		if _, err := f.Write(request); err != nil {
+			t.Fatalf("flow %d: %v", i, err)
+		}
+	}
+	for i, f := range flows {
+		if n, err := f.Read(reply); err != nil || n != len(request) || reply[3] != 1 {
+			t.Fatalf("flow %d: %d bytes, %v", i, n, err)
+		}
+	}
+	for _, f := range flows {
+		f.Close()
+	}
+	s.output.AwaitCount(t, `"event":"end"`, many)
+	s.interrupt(t, syscall.SIGINT)
+	wants(t, s.output.String(), fmt.Sprintf(`"flows":%d,"requests":%d,"replies":%d,"dropped":0,"failed":0,"invalid":0}`, many, many, many))
 }
