@@ -113,12 +113,17 @@ func TestOthersMayHaveFlowsAndMayNotManage(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can act as another user")
 	}
-	d := host.Start(t)
-	for _, dir := range []string{d.Dir, host.Bin(t)} {
+	place, err := os.MkdirTemp("", "ouroboros-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(place) })
+	for _, dir := range []string{place, host.Bin(t)} {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
+	d := host.StartIn(t, place)
 	oping := filepath.Join(host.Bin(t), "oping")
 	d.OK(t, "irm", "bind", "program", oping, "name", "oping", "auto", "--", "--listen", "--quiet")
 	if out, err := asNobody(t, d, "oping", "-n", "oping", "-c", "1", "-i", "10ms"); err != nil || !strings.Contains(out, "1 received") {

@@ -169,7 +169,7 @@ func TestStoppedDaemonIsFlowDownForAll(t *testing.T) {
 	host.Eventually(t, "all 5 readers were told", func() bool {
 		return strings.Count(c.Out.String(), "read: 1005") == 5
 	})
-	left, err := filepath.Glob(filepath.Join(d.Dir, "*"))
+	left, err := filepath.Glob(filepath.Join(d.Dir, "*.sock"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("the daemon left %v (%v)", left, err)
 	}

@@ -137,12 +137,11 @@ func (b *bench) start() (err error) {
 	if err := b.daemon.Start(); err != nil {
 		return err
 	}
-	if b.irm, err = irm.DialDir(b.dir); err != nil {
-		return err
-	}
 	for range 500 {
-		if _, err = b.irm.Status(context.Background()); err == nil {
-			break
+		if b.irm, err = irm.DialDir(b.dir); err == nil {
+			if _, err = b.irm.Status(context.Background()); err == nil {
+				break
+			}
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

@@ -149,10 +149,6 @@ func StartIn(t testing.TB, dir string, args ...string) *Daemon {
 			t.Logf("log of the daemon:\n%s", tail(d.log.String(), 200))
 		}
 	})
-	var err error
-	if d.Irm, err = irm.DialDir(dir); err != nil {
-		t.Fatal(err)
-	}
 	d.AwaitReady(t)
 	return d
 }
@@ -174,7 +170,13 @@ func (d *Daemon) AwaitReady(t testing.TB) {
 			t.Fatalf("the daemon ended:\n%s", d.log)
 		default:
 		}
-		_, err := d.Irm.Status(context.Background())
+		var err error
+		if d.Irm == nil {
+			d.Irm, err = irm.DialDir(d.Dir)
+		}
+		if err == nil {
+			_, err = d.Irm.Status(context.Background())
+		}
 		return err == nil
 	})
 }
