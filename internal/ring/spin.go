@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Spinning. A round is a fixed number of looks at a word that lies in this
@@ -15,7 +17,9 @@ const (
 	minRounds     = 1
 	timedRounds   = 128  // from here on the clock is looked at
 	yieldRounds   = 1024 // a yield may wake a thread: not often
-	firstYield    = 8    // in one program, where the other side may be next on this processor
+	courtesy      = 64   // between processes, from here on the processor is lent
+	courtesyEvery = 4
+	firstYield    = 8 // in one program, where the other side may be next on this processor
 
 	// A sleep that ended sooner would have been better spent spinning.
 	shortSleep = 100 * time.Microsecond
@@ -47,10 +51,11 @@ type spinner struct {
 	sulk   int // short sleeps to pass over before spinning again
 	sulked int // length of the last sulk
 	yield  int // rounds before the first yield
+	shared bool
 }
 
 func (s *spinner) init(shared bool) {
-	s.rounds, s.yield = firstRounds, yieldRounds
+	s.rounds, s.yield, s.shared = firstRounds, yieldRounds, shared
 	if !shared {
 		s.yield = firstYield
 	}
@@ -62,7 +67,7 @@ func (s *spinner) while(word *atomic.Uint64, value uint64) bool {
 		spinners.now.Add(-1)
 		return word.Load() != value
 	}
-	changed := false
+	changed, scarce := false, false
 	var begun time.Time
 	i := 1
 spin:
@@ -76,16 +81,24 @@ spin:
 		if i == timedRounds {
 			begun = time.Now()
 		}
+		if s.shared && i >= courtesy && i%courtesyEvery == 0 {
+			if scarce = lend(); scarce {
+				changed = word.Load() != value
+				break
+			}
+		}
 		if i == s.yield || i%yieldRounds == 0 {
 			runtime.Gosched()
 		}
 	}
 	spinners.now.Add(-1)
 	switch {
-	case i > timedRounds && time.Since(begun) > longSpin:
+	case scarce, i > timedRounds && time.Since(begun) > longSpin:
 		s.rounds = minRounds
 		s.sulked = min(max(2*s.sulked, 8), maxSulk)
 		s.sulk = s.sulked
+	case changed && s.sulk > 0:
+		s.rounds = min(s.rounds*2, courtesy-1)
 	case changed:
 		s.rounds = min(s.rounds*2, maxRounds)
 	default:
@@ -94,13 +107,22 @@ spin:
 	return changed
 }
 
+// lend gives the processor to who else can run on it: often that is the very
+// process that is waited for, put on the same processor by a wake-up. It
+// reports whether it took so long to come back that somebody else must have
+// been running.
+func lend() (scarce bool) {
+	begun := time.Now()
+	unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	return time.Since(begun) > longSpin
+}
+
 // slept learns from a sleep that ended by a wake.
 func (s *spinner) slept(d time.Duration) {
 	switch {
-	case d >= shortSleep:
 	case s.sulk > 0:
 		s.sulk--
-	default:
+	case d < shortSleep:
 		s.sulked /= 2
 		s.rounds = maxRounds
 	}
