@@ -105,10 +105,10 @@ func TestAServerWhoseDaemonGoesSaysSo(t *testing.T) {
 	h := start(t)
 	s := h.serve(t, "oping", "oping")
 	h.daemon.kill()
-	if code := s.wait(t); code != 1 {
+	if code := s.wait(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	wants(t, s.output.String(), "The server ends.")
+	wants(t, s.output.String(), "The IRM daemon has ended, and the server with it.")
 }
 
 func TestOutputIntoAPipeThatCloses(t *testing.T) {
@@ -116,6 +116,33 @@ func TestOutputIntoAPipeThatCloses(t *testing.T) {
 	h.serve(t, "oping", "oping", "-Q")
 	out := h.ok(t, "/bin/sh", "-c", "oping -n oping -f | head -n 3")
 	wants(t, out, "64 bytes from oping: seq=0")
+}
+
+func TestOutputThatCannotBeWrittenIsTold(t *testing.T) {
+	h := start(t)
+	h.serve(t, "oping", "oping", "-Q")
+	for _, line := range []string{"oping --help >/dev/full", "oping -n oping -c 1 -i 1 >/dev/full", "ocbr --version >&-"} {
+		_, stderr, code := h.run(t, "/bin/sh", "-c", line)
+		if code != 1 {
+			t.Errorf("%s: exit code %d", line, code)
+		}
+		wants(t, stderr, "Could not write all of the output.\n  ")
+	}
+}
+
+// A client that deallocates and is gone at once has not crashed, however the
+// server comes to know of it.
+func TestADeallocationIsNotTakenForACrash(t *testing.T) {
+	h := start(t)
+	s := h.serve(t, "oping", "oping")
+	const clients = 50
+	for range clients {
+		h.ok(t, "oping", "-n", "oping", "-c", "20", "-f", "-Q")
+	}
+	s.output.AwaitCount(t, "\nFlow ", clients)
+	if out := s.output.String(); strings.Contains(out, " down.") {
+		t.Errorf("%d of %d flows were taken for crashed", strings.Count(out, " down."), clients)
+	}
 }
 
 func TestOechoThroughADaemon(t *testing.T) {

@@ -25,13 +25,22 @@ var (
 
 // UsageError is a mistake in the command line. Its text is a sentence for the
 // user, and names the word.
-type UsageError struct{ text string }
+type UsageError struct {
+	text string
+	lost bool
+}
 
 func (e *UsageError) Error() string { return e.text }
 
 // Errorf makes a UsageError.
 func Errorf(format string, a ...any) error {
-	return &UsageError{fmt.Sprintf(format, a...)}
+	return &UsageError{text: fmt.Sprintf(format, a...)}
+}
+
+// Lost makes the UsageError of a command line without what it is about: whoever
+// typed it needs the whole help, where one wrong word needs a line.
+func Lost(format string, a ...any) error {
+	return &UsageError{text: fmt.Sprintf(format, a...), lost: true}
 }
 
 // option is one line of the help text.
@@ -150,6 +159,17 @@ func (s *Set) find(name string) *option {
 		}
 	}
 	return nil
+}
+
+// WriteMistake writes an error of Parse, and what to do next.
+func (s *Set) WriteMistake(w io.Writer, err error) {
+	var usage *UsageError
+	if errors.As(err, &usage) && usage.lost {
+		fmt.Fprintf(w, "%v\n\n", err)
+		s.Usage(w)
+		return
+	}
+	fmt.Fprintf(w, "%v\nTry: %s --help\n", err, s.tool)
 }
 
 // Usage writes the help text.

@@ -45,11 +45,18 @@ func Main(tool Tool) {
 	// A reader of our output that goes away is an error of Write, not an end
 	// without statistics.
 	signal.Ignore(syscall.SIGPIPE)
-	os.Exit(tool(ctx, os.Args[1:], Env{
-		Stdout: os.Stdout,
+	stdout := &Sink{W: os.Stdout}
+	env := Env{
+		Stdout: stdout,
 		Stderr: os.Stderr,
 		Open:   func() (*ouroboros.Client, error) { return ouroboros.Open("") },
-	}))
+	}
+	code := tool(ctx, os.Args[1:], env)
+	if err := stdout.Err(); err != nil {
+		env.Fail("Could not write all of the output.", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // Parse reads the options. With ok false the tool is done: code 0 after the
@@ -71,8 +78,7 @@ func (e Env) Parse(name string, set *args.Set, words []string) (code int, ok boo
 
 // Mistake tells a mistake in the command line, and gives the exit code 1.
 func (e Env) Mistake(set *args.Set, err error) int {
-	fmt.Fprintf(e.Stderr, "%v\n\n", err)
-	set.Usage(e.Stderr)
+	set.WriteMistake(e.Stderr, err)
 	return 1
 }
 
@@ -85,6 +91,18 @@ func (e Env) Connect() *ouroboros.Client {
 		return nil
 	}
 	return c
+}
+
+// Ended tells why a server has lost its node, and gives its exit code. A
+// server ends with its daemon: that is an end as good as any, and no failure of
+// the server.
+func (e Env) Ended(err error) int {
+	if errors.Is(err, ouroboros.ErrIRMd) {
+		e.Fail("The IRM daemon has ended, and the server with it.", nil)
+		return 0
+	}
+	e.Fail("The server ends.", err)
+	return 1
 }
 
 // Fail tells on the error output what failed and why.

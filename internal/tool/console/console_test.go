@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +26,7 @@ func TestOptionsEndATool(t *testing.T) {
 		{"-l", 0, true, "", ""},
 		{"--version", 0, false, "sample " + ouroboros.Version + "\n", ""},
 		{"--help", 0, false, "Usage: sample", ""},
-		{"--bad", 1, false, "", "Unknown option: --bad.\n\nUsage: sample"},
+		{"--bad", 1, false, "", "Unknown option: --bad.\nTry: sample --help\n"},
 	} {
 		t.Run(tc.word, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -58,6 +60,49 @@ func TestWithoutADaemonTheCauseIsTold(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestACommandLineWithoutItsSubjectGetsTheHelp(t *testing.T) {
+	var stderr bytes.Buffer
+	env := Env{Stderr: &stderr}
+	if code := env.Mistake(args.New("sample", "Shows something."), args.Lost("No server specified.")); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if got := stderr.String(); !strings.HasPrefix(got, "No server specified.\n\nUsage: sample [OPTION]...\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAServerEndsWellWithItsDaemon(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		code int
+		want string
+	}{
+		{fmt.Errorf("gone: %w", ouroboros.ErrIRMd), 0, "The IRM daemon has ended, and the server with it.\n"},
+		{ouroboros.ErrNotAlloc, 1, "The server ends.\n  "},
+	} {
+		var stderr bytes.Buffer
+		if code := (Env{Stderr: &stderr}).Ended(tc.err); code != tc.code || !strings.HasPrefix(stderr.String(), tc.want) {
+			t.Errorf("%v: code %d, %q", tc.err, code, stderr.String())
+		}
+	}
+}
+
+func TestASinkRemembersItsFirstFailure(t *testing.T) {
+	for _, tc := range []struct{ err, want error }{{syscall.ENOSPC, syscall.ENOSPC}, {syscall.EPIPE, nil}} {
+		s := &Sink{W: failing{tc.err}}
+		s.Write([]byte("a"))
+		s.W = io.Discard
+		s.Write([]byte("b"))
+		if err := s.Err(); err != tc.want {
+			t.Errorf("got %v, want %v", err, tc.want)
+		}
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
 func TestFastLinesAreGathered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -59,7 +59,7 @@ func (o *Options) finish() error {
 	case o.Listen:
 		return nil
 	case o.Name == "":
-		return args.Errorf("No server specified.")
+		return args.Lost("No server specified.")
 	case o.Size > MaxSize:
 		return args.Errorf("Maximum size: %d.", MaxSize)
 	case o.Size < 0:

@@ -55,8 +55,7 @@ func runServer(ctx context.Context, o *Options, env console.Env, out *console.Ou
 	s.tell(event{Event: "stopped", Flows: &s.flows, figures: &figures{Packets: t.packets, Bytes: t.bytes}},
 		"\n%d flows, %d packets, %d bytes\n", s.flows, t.packets, t.bytes)
 	if err != nil {
-		env.Fail("The server ends.", err)
-		return 1
+		return env.Ended(err)
 	}
 	return 0
 }

@@ -112,8 +112,7 @@ func (t *tool) server(ctx context.Context, node *ouroboros.Client) int {
 	t.say("Starting the server.")
 	err := serve.Each(ctx, node, func(err error) { t.env.Fail("Failed to accept flow.", err) }, t.echo)
 	if err != nil {
-		t.env.Fail("The server ends.", err)
-		return 1
+		return t.env.Ended(err)
 	}
 	return 0
 }

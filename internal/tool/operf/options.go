@@ -37,7 +37,7 @@ func (o *Options) commandLine() *args.Set {
 	s.String(&o.Name, "-n", "--server-name", "NAME", "Name of the server")
 	s.Duration(&o.Duration, time.Millisecond, "-d", "--duration", "TIME",
 		"How long to send (ms, or with s, m, h, d; default 60s)")
-	s.Func(o.setRate, "-r", "--rate", "RATE", "Kilobits per second, or bits with k, M or G\n(default 1M)")
+	s.Func(o.setRate, "-r", "--rate", "RATE", "Bits per second, with k, M or G; a number without\nunit counts kilobits (default 1M)")
 	s.Func(o.setSize, "-s", "--size", "BYTES", "Size of a message, 64 to 1048576 (default 1500; a\nlayer over Ethernet carries a little less)")
 	s.Flag(&o.Flood, "-f", "--flood", "Send as fast as possible")
 	s.Flag(&o.Sleep, "", "--sleep", "Sleep between two messages instead of spinning")
@@ -53,7 +53,7 @@ func (o *Options) finish() error {
 	case o.Listen:
 		return nil
 	case o.Name == "":
-		return args.Errorf("No server specified.")
+		return args.Lost("No server specified.")
 	case o.Rate <= 0:
 		return args.Errorf("Invalid rate.")
 	}
@@ -67,7 +67,7 @@ func (o *Options) setTest(word string) error {
 	case "bi":
 		o.Test = Bi
 	default:
-		return args.Errorf("Invalid test type.")
+		return args.Errorf("Invalid test type: %q. It can be uni or bi.", word)
 	}
 	return nil
 }

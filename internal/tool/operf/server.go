@@ -52,8 +52,7 @@ func runServer(ctx context.Context, o *Options, env console.Env, out *console.Ou
 	s.tell(event{Event: "stopped", Flows: &s.flows, figures: &figures{Packets: s.packets, Bytes: s.bytes}},
 		"\n--- perf server statistics ---\n%d flows, %d packets, %d bytes\n", s.flows, s.packets, s.bytes)
 	if err != nil {
-		env.Fail("The server ends.", err)
-		return 1
+		return env.Ended(err)
 	}
 	return 0
 }

@@ -83,7 +83,7 @@ func (o *Options) finish() error {
 		return nil
 	}
 	if o.Name == "" {
-		return args.Errorf("No server specified.")
+		return args.Lost("No server specified.")
 	}
 	if o.Duration > 0 {
 		switch {

@@ -63,7 +63,7 @@ type figures struct {
 	Invalid  int64 `json:"invalid"`
 }
 
-// runServer serves until ctx ends. The code is 1 when the node is gone.
+// runServer serves until ctx ends, or the daemon does.
 func runServer(ctx context.Context, o *Options, env console.Env, out *console.Output, node *ouroboros.Client) int {
 	s := &server{Options: o, env: env, out: out}
 	started := "Ouroboros ping server started."
@@ -82,8 +82,7 @@ func runServer(ctx context.Context, o *Options, env console.Env, out *console.Ou
 	}
 	s.total()
 	if err != nil {
-		env.Fail("The server ends.", err)
-		return 1
+		return env.Ended(err)
 	}
 	return 0
 }

@@ -136,12 +136,16 @@ func (h *shard[S]) drain(f *Flow[S], now time.Duration) {
 			return
 		case errors.Is(err, ouroboros.ErrMsgSize):
 			keep = h.Handler.TooLong(f, now)
+		case f.leaving != "":
+			h.end(f, f.leaving)
+			return
+		case errors.Is(err, ouroboros.ErrFlowDown), errors.Is(err, ouroboros.ErrFlowPeer):
+			// The read does not tell a deallocation from a crash. The event
+			// that follows does.
+			f.drained = h.round
+			return
 		default:
-			why := f.leaving
-			if why == "" {
-				why = reasonOf(err)
-			}
-			h.end(f, why)
+			h.end(f, Down)
 			return
 		}
 		if !keep {
@@ -214,14 +218,4 @@ func (h *shard[S]) close() {
 		h.end(f, Stopped)
 	}
 	h.set.Close()
-}
-
-// reasonOf tells why a flow that cannot be read any more has ended.
-func reasonOf(err error) Reason {
-	switch {
-	case errors.Is(err, ouroboros.ErrFlowPeer):
-		return Peer
-	default:
-		return Down
-	}
 }
