@@ -2,6 +2,7 @@ package ouroboros
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 
@@ -67,6 +68,11 @@ func (d *door) accept(ctx context.Context, name string, stop <-chan struct{}) (*
 			return f, nil
 		}
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		d.running.Add(1)
+		d.mu.Unlock()
+		return d.poll(ctx, name)
+	}
 	g := &guest{name: name, got: make(chan offer, 1)}
 	d.guests = append(d.guests, g)
 	d.balance()
@@ -93,6 +99,48 @@ func (d *door) accept(ctx context.Context, name string, stop <-chan struct{}) (*
 	default:
 	}
 	return nil, err
+}
+
+// poll takes a flow that a client waits for at the moment.
+func (d *door) poll(ctx context.Context, name string) (*Flow, error) {
+	defer d.running.Done()
+	g, err := d.client.backend.Accept(ctx)
+	if err != nil {
+		return nil, timely(err, "cannot accept a flow: none waits")
+	}
+	f, err := d.client.adopt(g, true)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	mine := d.wants(name, f)
+	var homeless *Flow
+	if !mine {
+		homeless = d.seat(f)
+		d.balance()
+	}
+	d.mu.Unlock()
+	if homeless != nil {
+		homeless.Close()
+	}
+	if !mine {
+		return nil, errno.New(errno.TimedOut, "cannot accept a flow: none waits for %q", name)
+	}
+	return f, nil
+}
+
+// seat gives a flow to who waits for it, or keeps it; what it returns has no
+// place. Callers hold mu.
+func (d *door) seat(f *Flow) (homeless *Flow) {
+	if g := d.guestFor(f); g != nil {
+		g.got <- offer{flow: f}
+		return nil
+	}
+	if d.closed || len(d.hall) >= strangers {
+		return f
+	}
+	d.hall = append(d.hall, f)
+	return nil
 }
 
 // wants reports whether who accepts for name takes the flow: a flow to a name
@@ -149,13 +197,7 @@ func (d *door) answer(k *call, g *session.Grant, err error, cancelled bool) {
 	var homeless *Flow
 	switch {
 	case err == nil:
-		if g := d.guestFor(f); g != nil {
-			g.got <- offer{flow: f}
-		} else if !d.closed && len(d.hall) < strangers {
-			d.hall = append(d.hall, f)
-		} else {
-			homeless = f
-		}
+		homeless = d.seat(f)
 	case !cancelled && len(d.guests) > 0:
 		g := d.guests[0]
 		d.remove(g)

@@ -142,3 +142,49 @@ func TestListenerGivesStreamsAndFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// A server that polls loses no flow, whether it comes before a poll, during
+// one, or as one ends.
+func TestPollingAcceptsLoseNoFlow(t *testing.T) {
+	kinds(t, func(t *testing.T, n *node) {
+		server := n.client(t)
+		c := n.client(t)
+		if _, err := server.Listen(t.Context(), "polled"); err != nil {
+			t.Fatal(err)
+		}
+		l, err := server.Listen(t.Context(), "other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		past, cancel := context.WithTimeout(t.Context(), 0)
+		defer cancel()
+		if _, err := l.AcceptFlow(past); !errors.Is(err, ErrTimeout) {
+			t.Fatalf("nobody waits: %v", err)
+		}
+		for range 10 {
+			f, err := c.Alloc(t.Context(), "other", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := l.AcceptFlow(past)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, f, "x")
+			read(t, g, "x")
+		}
+		// Each poll that finds the flow of another name leaves it there.
+		if _, err := c.Alloc(t.Context(), "polled", nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Alloc(t.Context(), "other", nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.AcceptFlow(past); !errors.Is(err, ErrTimeout) {
+			t.Fatal(err)
+		}
+		if _, err := l.AcceptFlow(past); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

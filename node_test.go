@@ -106,6 +106,11 @@ func (p *process) Accept(ctx context.Context) (*session.Grant, error) {
 	select {
 	case g := <-p.in:
 		return g, nil
+	default:
+	}
+	select {
+	case g := <-p.in:
+		return g, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -22,7 +22,7 @@ const (
 type startup struct {
 	prog  *program
 	since time.Time
-	pid   int
+	pid   int   // leads the group of what it starts in turn
 	over  bool  // nobody waits for it any more
 	err   error // why it never accepted
 	ended bool
@@ -45,21 +45,29 @@ func (r *Registry) startProgram(b *progBinding) *startup {
 		defer r.mu.Unlock()
 		st.pid = pid
 		r.publish(irm.Event{Kind: "process", Action: "started", Name: st.prog.path, PID: pid})
-		if p := r.procs[pid]; p != nil && !st.ended {
-			r.adopt(p, st)
+		if st.ended {
+			return
+		}
+		r.started[pid] = st
+		for _, p := range r.procs {
+			if p.id.PID == pid || p.id.Group == pid {
+				r.adopt(p, st)
+			}
 		}
 	}()
 	return st
 }
 
 // adoptStarted looks whether a process that announces itself was started
-// here. It need not run the bound program itself, which may be a script that
-// has become something else. r.mu is held.
+// here. It need not run the bound program itself: that may be a script which
+// has become the server, or which runs it, and perhaps another after it. Who
+// belongs to the group of a start serves the names of that program. r.mu is
+// held.
 func (r *Registry) adoptStarted(p *proc) {
-	for _, prog := range r.programs.byPath {
-		if st := prog.starting; st != nil && st.pid == p.id.PID {
-			r.adopt(p, st)
-		}
+	if st := r.started[p.id.PID]; st != nil {
+		r.adopt(p, st)
+	} else if st := r.started[p.id.Group]; st != nil {
+		r.adopt(p, st)
 	}
 }
 
@@ -71,6 +79,7 @@ func (r *Registry) adopt(p *proc, st *startup) {
 	for _, b := range st.prog.bindings {
 		if p.names[b.n] == nil {
 			r.bind(p, b.n)
+			p.names[b.n].byProgram = p.id.PID != st.pid // others of the group may be clients
 		}
 	}
 }
@@ -108,6 +117,9 @@ func (r *Registry) startEnded(st *startup, err error, never bool) {
 		return
 	}
 	st.ended = true
+	if r.started[st.pid] == st {
+		delete(r.started, st.pid)
+	}
 	p := st.prog
 	if !st.over || err != nil && time.Since(st.since) < soon && !r.closed {
 		how := "it ended before it accepted a flow"

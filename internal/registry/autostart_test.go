@@ -247,3 +247,57 @@ func TestAScriptThatBecomesAnotherProgramStillServes(t *testing.T) {
 		}
 	})
 }
+
+// A script may run the server beside itself, and another when that one ends.
+func TestAServerThatAStartedScriptRunsServes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, s, _ := startingNode(t, 0)
+		s.run = func(ctx context.Context, pid int) error {
+			for i := 1; ; i++ {
+				time.Sleep(time.Millisecond)
+				h, err := n.Announce(Identity{PID: 1000 * i, Group: pid, Exe: "/usr/bin/other"}, testOwner("server"))
+				if err != nil {
+					return err
+				}
+				_, err = h.Accept(ctx)
+				if err != nil {
+					h.Exit()
+					return nil
+				}
+				time.Sleep(time.Second)
+				h.Exit()
+			}
+		}
+		client := n.process(20)
+		for range 3 {
+			if _, err := client.Alloc(bg, "a", qos.Raw); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(1500 * time.Millisecond)
+		}
+		if s.starts.Load() != 1 {
+			t.Errorf("%d starts", s.starts.Load())
+		}
+	})
+}
+
+// Whoever is not of the group of a start is no server because of it.
+func TestAProcessOfAnotherGroupIsNotAdopted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, s, _ := startingNode(t, 0)
+		path := "/usr/bin/other"
+		s.run = serve(&n, &path, time.Millisecond)
+		if _, err := n.process(20).Alloc(bg, "a", qos.Raw); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Announce(Identity{PID: 30, Group: 30, Exe: path}, testOwner("alone")); err != nil {
+			t.Fatal(err)
+		}
+		infos, _ := n.ListProcesses(bg)
+		for _, p := range infos {
+			if p.PID == 30 && (p.Auto || len(p.Names) > 0) {
+				t.Errorf("%+v", p)
+			}
+		}
+	})
+}

@@ -75,13 +75,14 @@ type Fabric interface {
 // Identity is a process as the kernel describes it: from the credentials of
 // its socket and /proc, never from its own words.
 type Identity struct {
-	PID  int
-	UID  uint32
-	GID  uint32
-	Exe  string   // absolute path of the executable
-	Args []string // argv
-	Dir  string   // working directory, for relative script names
-	IPCP bool     // an IPCP of this node
+	PID   int
+	UID   uint32
+	GID   uint32
+	Group int      // pid of the leader of its process group; 0 = not known
+	Exe   string   // absolute path of the executable
+	Args  []string // argv
+	Dir   string   // working directory, for relative script names
+	IPCP  bool     // an IPCP of this node
 }
 
 // Grant is a flow that was allocated for a process. The caller hands it to

@@ -1,5 +1,7 @@
 package registry
 
+import "runtime"
+
 // counters count what happened since the start. r.mu guards them.
 type counters struct {
 	announced, exited          uint64
@@ -44,5 +46,6 @@ func (c *counters) show(r *Registry) map[string]uint64 {
 		"names":                 uint64(len(r.names)),
 		"ipcps":                 uint64(len(r.ipcps.sorted)),
 		"watchers":              uint64(len(r.watchers)),
+		"goroutines":            uint64(runtime.NumGoroutine()), // of the whole program
 	}
 }

@@ -28,7 +28,7 @@ type binding struct {
 	born uint64
 	fed  bool // has been given a flow
 
-	byProgram bool // because of what the process runs
+	byProgram bool // because of what the process, or who started it, runs
 }
 
 func errNoName(doing, s string) error {

@@ -172,6 +172,14 @@ func (h *Process) Bind(_ context.Context, s string) error {
 	return nil
 }
 
+// Bound reports whether the process is bound to a name.
+func (h *Process) Bound(s string) bool {
+	r := h.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return h.proc.names[r.names[s]] != nil
+}
+
 // alive fails when the handle can no longer be used. r.mu is held.
 func (h *Process) alive() error {
 	if h.r.closed {

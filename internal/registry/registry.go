@@ -39,6 +39,7 @@ type Registry struct {
 	programs programTable
 	procs    map[int]*proc
 	awaited  map[int]chan struct{} // closed when the pid announces itself
+	started  map[int]*startup      // that have not ended, by pid
 	flows    map[int]*record       // by the first id
 	ids      idSet
 	ipcps    ipcpTable
@@ -65,6 +66,7 @@ func New(cfg Config) (*Registry, error) {
 		programs: newProgramTable(),
 		procs:    make(map[int]*proc),
 		awaited:  make(map[int]chan struct{}),
+		started:  make(map[int]*startup),
 		flows:    make(map[int]*record),
 		ids:      newIDSet(2 * cfg.Limits.Flows),
 		ipcps:    newIPCPTable(),

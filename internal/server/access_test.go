@@ -53,6 +53,25 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 }
 
+// Who may not manage cannot bind itself, and can listen to what it is bound to.
+func TestAStrangerThatOthersBoundMayListen(t *testing.T) {
+	d := start(t, Config{})
+	who := stranger(t)
+	p, line := d.runWith("bound x", who)
+	defer p.end()
+	eventually(t, "the process is bound", func() bool {
+		return d.node.BindProcess(t.Context(), p.cmd.Process.Pid, "x") == nil
+	})
+	if line := <-line; line != "ready" {
+		t.Errorf("bound by others: %s", line)
+	}
+	q, refusal := d.run("accept y", who)
+	defer q.end()
+	if !strings.Contains(refusal, "user 65534") {
+		t.Errorf("not bound: %s", refusal)
+	}
+}
+
 func TestARefusalSaysWhoMay(t *testing.T) {
 	d := start(t, Config{})
 	_, line := d.run("list", stranger(t))

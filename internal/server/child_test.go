@@ -55,6 +55,20 @@ var roles = map[string]func(dir, arg string) error{
 		}
 		return err
 	},
+	// bound binds itself to a name, as soon as it may.
+	"bound": func(dir, name string) error {
+		c, err := session.Dial(dir)
+		if err != nil {
+			return err
+		}
+		for range 2000 {
+			if err = c.Bind(context.Background(), name); err == nil {
+				return nil
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		return err
+	},
 	// hold is a client without flows.
 	"hold": func(dir, _ string) error {
 		_, err := session.Dial(dir)

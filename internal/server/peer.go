@@ -126,6 +126,7 @@ func (p *peer) identity(pidfd *os.File) (registry.Identity, error) {
 	id.Exe, _ = os.Readlink(filepath.Join(proc, "exe"))
 	id.Dir, _ = os.Readlink(filepath.Join(proc, "cwd"))
 	id.Args = readArgs(filepath.Join(proc, "cmdline"))
+	id.Group, _ = unix.Getpgid(p.pid)
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
 		return id, err

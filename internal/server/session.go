@@ -190,8 +190,12 @@ func (p *process) handle(m *pb.ToDaemon) error {
 	return fmt.Errorf("%w: of an unknown kind", session.ErrRecord)
 }
 
-// bind is management: it decides who gets the flows to a name.
+// bind is management: it decides who gets the flows to a name. A process that
+// was bound by others asks for nothing new.
 func (p *process) bind(ctx context.Context, name string) error {
+	if p.registry.Bound(name) {
+		return nil
+	}
 	if err := p.s.access.Load().mayManage(p.peer, fmt.Sprintf("bind this process to %q", name)); err != nil {
 		p.s.count.denied.Add(1)
 		return err

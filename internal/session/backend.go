@@ -21,6 +21,9 @@ import (
 // begun is undone.
 type Backend interface {
 	Alloc(ctx context.Context, dst string, spec qos.Spec) (*Grant, error)
+	// Accept gives a flow that was granted while ctx ended: its client has it
+	// already. With a ctx whose deadline is over it takes one that a client
+	// waits for, or fails at once.
 	Accept(ctx context.Context) (*Grant, error)
 	Join(ctx context.Context, layer string) (*Grant, error)
 

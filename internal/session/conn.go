@@ -50,7 +50,10 @@ type Conn struct {
 var _ Backend = (*Conn)(nil)
 
 // call is a pending request; its answer is sent once.
-type call struct{ answer chan answer }
+type call struct {
+	answer chan answer
+	keep   bool // a flow is wanted, however late it comes
+}
 
 type answer struct {
 	grant *Grant
@@ -165,6 +168,7 @@ func (c *Conn) do(ctx context.Context, m *pb.ToDaemon, format string, args ...an
 		return answer{err: gaveUp(err, format, args...)}
 	}
 	cl := &call{answer: make(chan answer, 1)}
+	_, cl.keep = m.Body.(*pb.ToDaemon_Accept)
 	c.mu.Lock()
 	if c.ended != nil {
 		err := c.ended
@@ -194,7 +198,7 @@ func (c *Conn) do(ctx context.Context, m *pb.ToDaemon, format string, args ...an
 // giveUp ends a call whose context has ended. The daemon answers at once, and
 // is waited for: an Accept that has returned is not pending any more, and a
 // flow that came at the last moment of its time is not lost. A caller who
-// cancelled does not want it, though.
+// cancelled an allocation does not want it, though.
 func (c *Conn) giveUp(why error, request uint64, cl *call, format string, args ...any) answer {
 	c.post(&pb.ToDaemon{Request: request, Body: &pb.ToDaemon_Cancel{Cancel: &pb.Cancel{}}})
 	late := time.NewTimer(cancelWait)
@@ -214,7 +218,7 @@ func (c *Conn) giveUp(why error, request uint64, cl *call, format string, args .
 		return a
 	case a.err != nil:
 		return answer{err: gaveUp(why, format, args...)}
-	case a.grant != nil && errors.Is(why, context.Canceled):
+	case a.grant != nil && !cl.keep && errors.Is(why, context.Canceled):
 		a.grant.End.Close()
 		c.Dealloc(a.grant.ID)
 		return answer{err: gaveUp(why, format, args...)}

@@ -181,7 +181,7 @@ func TestAGrantForNobodyIsDeallocated(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	errs := make(chan error, 1)
 	go func() {
-		_, err := c.Accept(ctx)
+		_, err := c.Alloc(ctx, "x", qos.Raw)
 		errs <- err
 	}()
 	m := f.read()
@@ -200,6 +200,30 @@ func TestAGrantForNobodyIsDeallocated(t *testing.T) {
 	f.send(grantOf(99), parcel(t)...)
 	if b := f.read(); b.GetDealloc().GetFlow() != 7 {
 		t.Errorf("said %v", b)
+	}
+}
+
+// The client of an accepted flow has it already: the flow is not thrown away.
+func TestAFlowThatIsAcceptedAtTheLastMomentIsKept(t *testing.T) {
+	c, f := connect(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	got := make(chan *Grant, 1)
+	go func() {
+		g, err := c.Accept(ctx)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- g
+	}()
+	m := f.read()
+	cancel()
+	if b := f.read(); b.GetCancel() == nil || b.Request != m.Request {
+		t.Errorf("said %v", b)
+	}
+	f.send(grantOf(m.Request), parcel(t)...)
+	if g := <-got; g != nil {
+		g.End.Close()
+		c.Dealloc(g.ID)
 	}
 }
 
