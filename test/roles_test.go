@@ -21,6 +21,11 @@ import (
 //	hold NAME N  allocates N flows, prints "held", then each error it reads
 //	load NAME    allocates, exchanges a few messages, deallocates, for ever;
 //	             prints "ok" each hundredth time and any unexpected error
+//	deaf         accepts flows for ever and never reads
+//	stuff NAME   allocates a flow and fills it, prints "full", then the error
+//	             that ends the blocked write
+//	hostile NAME breaks the memory of its flows but one, prints "harmless" if
+//	             that one goes on, then breaks all it has and prints "broken"
 func play(role string) int {
 	go func() {
 		s := bufio.NewScanner(os.Stdin)
@@ -42,6 +47,13 @@ func play(role string) int {
 		err = hold(c, args)
 	case "load":
 		err = load(c, args[0])
+	case "stuff":
+		err = stuff(c, args[0])
+	case "deaf":
+		fmt.Println("ready")
+		err = deaf(c)
+	case "hostile":
+		err = hostile(c, args[0])
 	default:
 		err = fmt.Errorf("no role %q", role)
 	}
