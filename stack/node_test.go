@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -288,4 +289,20 @@ func TestAStreamEndsAfterItsLastByte(t *testing.T) {
 	if err != nil || string(got) != sent {
 		t.Errorf("%d bytes of %d: %v", len(got), len(sent), err)
 	}
+}
+
+// net/http and gRPC go on serving after a temporary error of their listener.
+func TestAServerAtItsLimitAcceptsAgainWhenThereIsRoom(t *testing.T) {
+	n := newNode(t, stack.Config{Limits: stack.Limits{FlowsPerProcess: 1}})
+	l := listen(t, n, "full")
+	f, s := connect(t, client(t, n, "client"), l)
+	_, err := l.Accept()
+	var ne net.Error
+	if !errors.Is(err, ouroboros.ErrLimit) || !errors.As(err, &ne) || !ne.Temporary() || ne.Timeout() {
+		t.Fatalf("at the limit: %v", err)
+	}
+	f.Close()
+	s.Close()
+	_, s = connect(t, client(t, n, "another"), l)
+	s.Close()
 }

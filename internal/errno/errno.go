@@ -40,9 +40,16 @@ func (e *Error) Errno() int { return e.number }
 // Name gives the symbolic name, such as "ENAME".
 func (e *Error) Name() string { return e.name }
 
-// Timeout and Temporary make the time-out a net.Error.
-func (e *Error) Timeout() bool   { return e == TimedOut }
-func (e *Error) Temporary() bool { return e == TimedOut || e == Again }
+// Timeout and Temporary make it a net.Error. Servers that meet a temporary
+// error of a listener, such as that of a limit, try again after a while.
+func (e *Error) Timeout() bool { return e == TimedOut }
+func (e *Error) Temporary() bool {
+	switch e {
+	case TimedOut, Again, NoBufs, NoFiles, NoMemory:
+		return true
+	}
+	return false
+}
 
 // Is lets a sentinel match what the standard library calls the same thing.
 func (e *Error) Is(target error) bool {
@@ -160,6 +167,9 @@ func (d *Detail) Error() string {
 
 func (d *Detail) Unwrap() error { return d.Err }
 
-// Timeout lets a Detail of a time-out pass as a net.Error.
-func (d *Detail) Timeout() bool   { return errors.Is(d.Err, TimedOut) }
-func (d *Detail) Temporary() bool { return d.Timeout() }
+// Timeout and Temporary let a Detail pass as the net.Error that its sentinel is.
+func (d *Detail) Timeout() bool { return errors.Is(d.Err, TimedOut) }
+func (d *Detail) Temporary() bool {
+	var e *Error
+	return errors.As(d.Err, &e) && e.Temporary()
+}

@@ -61,7 +61,7 @@ func bindProgram() *Node {
 	n.Purpose = "let every process that runs a program serve a name"
 	n.Rest = &Rest{"<argument>...", "arguments for the program when it is started by auto"}
 	n.Notes = []string{
-		"Processes that run the program and start later are bound too. A script is found by its own path, not by that of its interpreter.",
+		"Processes that run the program and start later are bound too. A script is found by its own path, not by that of its interpreter. What a program that was started by auto runs in turn serves the name too.",
 	}
 	n.Examples = []Example{
 		{"irm bind program oping name oping", ""},
