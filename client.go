@@ -123,10 +123,11 @@ func (c *Client) Close() error {
 	return c.backend.Close()
 }
 
-func (c *Client) isClosed() bool {
+// isUsable reports whether calls can succeed.
+func (c *Client) isUsable() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.closed
+	return !c.closed && !c.backend.Ended()
 }
 
 // adopt makes a flow of a grant. A client that was closed meanwhile gives it

@@ -132,6 +132,15 @@ func (p *process) Bind(ctx context.Context, name string) error {
 
 func (p *process) Dealloc(id int) {}
 
+func (p *process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (p *process) Close() error {
 	p.once.Do(func() {
 		close(p.done)

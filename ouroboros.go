@@ -41,12 +41,13 @@ var standard struct {
 }
 
 // Default gives the client that the functions of this package use, connecting
-// it at first use. After a failure, or once that client was closed, the next
-// call tries again.
+// it at first use. After a failure, or once that client was closed or its
+// daemon has ended, the next call connects anew. Flows and listeners stay with
+// the client that they are of.
 func Default() (*Client, error) {
 	standard.mu.Lock()
 	defer standard.mu.Unlock()
-	if standard.client != nil && !standard.client.isClosed() {
+	if standard.client != nil && standard.client.isUsable() {
 		return standard.client, nil
 	}
 	c, err := Open("")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -424,4 +425,68 @@ func TestScriptsAreStartedOnDemand(t *testing.T) {
 			d.OK(t, "irm", "unbind", "program", script)
 		})
 	}
+}
+
+// A program that lives longer than its daemon finds the next one.
+func TestTheNextCallFindsTheNextDaemon(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("OUROBOROS_RUNTIME_DIR", dir)
+	for range 3 {
+		d := host.StartIn(t, dir)
+		l, err := ouroboros.Listen(t.Context(), "mine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted := make(chan error, 1)
+		go func() { _, err := l.AcceptFlow(context.Background()); accepted <- err }()
+		f, err := ouroboros.Alloc(t.Context(), "mine", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-accepted; err != nil {
+			t.Fatal(err)
+		}
+		d.Kill()
+		if _, err := f.Read(make([]byte, 1)); !errors.Is(err, ouroboros.ErrFlowDown) {
+			t.Errorf("a flow of the dead daemon: %v", err)
+		}
+		if _, err := l.AcceptFlow(t.Context()); !errors.Is(err, ouroboros.ErrIRMd) {
+			t.Errorf("a listener of the dead daemon: %v", err)
+		}
+		f.Close()
+		l.Close()
+	}
+	if _, err := ouroboros.Alloc(t.Context(), "mine", nil); !errors.Is(err, ouroboros.ErrIRMd) {
+		t.Errorf("without a daemon: %v", err)
+	}
+}
+
+func TestAKilledDaemonTakesWhatItStartedAlong(t *testing.T) {
+	d := host.Start(t)
+	never := stubborn(t, d)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := open(t, d).Alloc(ctx, never, nil); !errors.Is(err, ouroboros.ErrTimeout) {
+		t.Fatal(err)
+	}
+	children := func() int {
+		tasks, err := filepath.Glob("/proc/[0-9]*/environ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, path := range tasks {
+			b, err := os.ReadFile(path)
+			cmd, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			if err == nil && strings.Contains(string(b), d.Dir) && strings.HasPrefix(string(cmd), "/bin/sleep") {
+				n++
+			}
+		}
+		return n
+	}
+	if children() != 1 {
+		t.Fatalf("%d children", children())
+	}
+	d.Kill()
+	host.Eventually(t, "what it started has ended", func() bool { return children() == 0 })
 }

@@ -133,6 +133,13 @@ func (c *Client) Dealloc(id int) {
 	}
 }
 
+// Ended implements session.Backend.
+func (c *Client) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || c.process.Ended()
+}
+
 // Close implements session.Backend.
 func (c *Client) Close() error {
 	c.mu.Lock()

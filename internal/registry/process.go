@@ -172,6 +172,13 @@ func (h *Process) Bind(_ context.Context, s string) error {
 	return nil
 }
 
+// Ended reports whether the process has left the node, or the node has ended.
+func (h *Process) Ended() bool {
+	h.r.mu.Lock()
+	defer h.r.mu.Unlock()
+	return h.alive() != nil
+}
+
 // Bound reports whether the process is bound to a name.
 func (h *Process) Bound(s string) bool {
 	r := h.r

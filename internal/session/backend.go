@@ -36,6 +36,9 @@ type Backend interface {
 	// a function given to End.OnWake.
 	Dealloc(id int)
 
+	// Ended reports whether the node is gone: no call can succeed any more.
+	Ended() bool
+
 	// Close leaves the node. Flows still held get EventDown.
 	Close() error
 }

@@ -262,6 +262,13 @@ func (c *Conn) Dealloc(id int) {
 	}
 }
 
+// Ended implements Backend.
+func (c *Conn) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended != nil
+}
+
 // Close implements Backend. Pending calls fail with ErrNotAlloc.
 func (c *Conn) Close() error {
 	c.end(errno.New(errno.NotAlloc, "the client is closed"))
