@@ -40,8 +40,12 @@ const dialTimeout = 5 * time.Second
 func Dial() (*Client, error) { return DialDir("") }
 
 // DialDir connects to the daemon that lives in dir; empty means Dial.
-func DialDir(dir string) (*Client, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), dialTimeout)
+func DialDir(dir string) (*Client, error) { return DialContext(context.Background(), dir) }
+
+// DialContext is DialDir for those who cannot wait for a daemon that hangs:
+// ctx bounds the connecting, and nothing afterwards.
+func DialContext(ctx context.Context, dir string) (*Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := rundir.Dial(ctx, dir, "unix", rundir.APISocket)
 	if err != nil {

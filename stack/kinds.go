@@ -2,6 +2,9 @@ package stack
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp"
@@ -11,20 +14,26 @@ import (
 )
 
 // kinds are the IPCPs that this build has.
-func kinds(t irm.IPCPType) ipcp.Constructor {
-	switch t {
-	case irm.Local:
-		return local.New
+var kinds = map[irm.IPCPType]ipcp.Constructor{
+	irm.Local: local.New,
+}
+
+// unknownKind says which kinds there are instead.
+func unknownKind(t irm.IPCPType) error {
+	var have []string
+	for _, k := range slices.Sorted(maps.Keys(kinds)) {
+		have = append(have, k.String())
 	}
-	return nil
+	return errno.New(errno.IPCPType, "this version has no IPCPs of type %v", t).
+		Next("it has these types: %s", strings.Join(have, ", "))
 }
 
 // newIPCP makes IPCPs, each behind its guard. The host hears of a failure.
 func newIPCP(log *slog.Logger) func(irm.IPCPType, ipcp.Identity, ipcp.Host) (ipcp.IPCP, error) {
 	return func(t irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error) {
-		build := kinds(t)
+		build := kinds[t]
 		if build == nil {
-			return nil, errno.New(errno.IPCPType, "this build has no %v IPCP yet", t)
+			return nil, unknownKind(t)
 		}
 		var failed func(error)
 		if h, ok := host.(registry.Failure); ok {

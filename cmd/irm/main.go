@@ -22,8 +22,8 @@ func run() int {
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Version: ouroboros.Version,
-		Dial: func(dir string) (cli.Service, error) {
-			c, err := irm.DialDir(dir)
+		Dial: func(ctx context.Context, dir string) (cli.Service, error) {
+			c, err := irm.DialContext(ctx, dir)
 			if err != nil {
 				return nil, err
 			}

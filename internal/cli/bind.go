@@ -20,7 +20,7 @@ func (c *call) bindProgram(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (c *call) unbindProgram(ctx context.Context) error {
 			prog = full
 		}
 	}
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *call) bindProcess(ctx context.Context) error {
 	if pid <= maxPID && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return errno.New(errno.Invalid, "there is no process %d", pid).Next("see: irm process list")
 	}
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (c *call) bindProcess(ctx context.Context) error {
 }
 
 func (c *call) unbindProcess(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ func (c *call) bootstrapIPCP(ctx context.Context) error {
 			return err
 		}
 	}
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 // chosen lists the IPCPs that an argument means: the one that is named so, or
 // else all whose name matches it as a pattern. None is an error.
 func (c *call) chosen(ctx context.Context, arg string) ([]irm.IPCPInfo, error) {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func noIPCP(all []irm.IPCPInfo, arg string) error {
 
 // findName gives what is known of a name.
 func (c *call) findName(ctx context.Context, name string) (irm.NameInfo, error) {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return irm.NameInfo{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/grammar"
@@ -33,7 +34,7 @@ type Env struct {
 	Version        string
 	// Dial reaches the daemon in a runtime directory; empty means the one of
 	// this user, else the system's.
-	Dial func(dir string) (Service, error)
+	Dial func(ctx context.Context, dir string) (Service, error)
 }
 
 // Run carries out the words after "irm" and gives the exit code. A ctx that
@@ -55,9 +56,14 @@ func Run(ctx context.Context, args []string, env Env) int {
 // call is a command under way.
 type call struct {
 	*grammar.Command
-	env Env
-	svc Service
+	env   Env
+	svc   Service
+	still *time.Timer // tells that the daemon takes long; nil when nobody waits
 }
+
+// patience is how long a person waits without a word. Enrolling may take
+// longer, and a daemon may hang.
+const patience = 5 * time.Second
 
 // operations by the path of their node.
 var operations = map[string]func(*call, context.Context) error{
@@ -107,9 +113,14 @@ func (c *call) run(ctx context.Context) error {
 }
 
 // service reaches the daemon at first use.
-func (c *call) service() (Service, error) {
+func (c *call) service(ctx context.Context) (Service, error) {
 	if c.svc == nil {
-		svc, err := c.env.Dial(c.Options.Dir)
+		if c.Node.Path() != grammar.CompleteWord && c.Node.Path() != "watch" {
+			c.still = time.AfterFunc(patience, func() {
+				c.warn("the daemon has not answered yet; Ctrl-C gives up")
+			})
+		}
+		svc, err := c.env.Dial(ctx, c.Options.Dir)
 		if err != nil {
 			return nil, err
 		}
@@ -119,6 +130,9 @@ func (c *call) service() (Service, error) {
 }
 
 func (c *call) close() {
+	if c.still != nil {
+		c.still.Stop()
+	}
 	if c.svc != nil {
 		c.svc.Close()
 	}

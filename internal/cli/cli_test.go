@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"bytes"
+	"context"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"ouroboros/internal/errno"
 	"ouroboros/internal/grammar"
 )
 
@@ -56,4 +61,39 @@ func TestTheHelpNamesTheFieldsOfTheJSON(t *testing.T) {
 			t.Errorf("%s prints %v and promises %v", n.Line(), got, n.JSON)
 		}
 	}
+}
+
+// hung is a daemon that takes no connection.
+func hung(ctx context.Context, _ string) (Service, error) {
+	<-ctx.Done()
+	return nil, errno.New(errno.IRMd, "cannot talk to the IRM daemon: %v", ctx.Err())
+}
+
+func TestCompletionDoesNotWaitForADaemonThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out, bad bytes.Buffer
+		begin := time.Now()
+		code := Run(t.Context(), []string{grammar.CompleteWord, "ipcp", "destroy", "name", ""}, Env{Stdout: &out, Stderr: &bad, Dial: hung})
+		if took := time.Since(begin); took > completeTimeout {
+			t.Errorf("it took %v", took)
+		}
+		if code != 0 || bad.Len() > 0 || out.String() != "none\n" {
+			t.Errorf("code %d, %q, %q", code, out.String(), bad.String())
+		}
+	})
+}
+
+func TestADaemonThatHangsIsToldAndCanBeGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var out, bad bytes.Buffer
+		if code := Run(ctx, []string{"ipcp", "list"}, Env{Stdout: &out, Stderr: &bad, Dial: hung}); code != 1 {
+			t.Errorf("code %d", code)
+		}
+		want := "irm: warning: the daemon has not answered yet; Ctrl-C gives up\nirm: cannot talk to the IRM daemon: context deadline exceeded\n"
+		if bad.String() != want {
+			t.Errorf("got %q", bad.String())
+		}
+	})
 }

@@ -64,7 +64,7 @@ func (c *call) live(ctx context.Context, source grammar.Source) []grammar.Candid
 	case grammar.Devices:
 		return devices()
 	}
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return nil
 	}

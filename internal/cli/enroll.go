@@ -12,7 +12,7 @@ import (
 const undoTimeout = 5 * time.Second
 
 func (c *call) enrollIPCP(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func (c *call) createIPCP(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *call) eachComponent(ctx context.Context, managementFirst bool, f func(p
 var ipcpColumns = []table.Column{{Title: "pid", Width: 7}, {Title: "name", Width: 20}, {Title: "type", Width: 10}, {Title: "layer", Width: 20}}
 
 func (c *call) listIPCPs(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}

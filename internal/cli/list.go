@@ -18,7 +18,7 @@ var flowColumns = []table.Column{
 }
 
 func (c *call) listFlows(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ var processColumns = []table.Column{
 }
 
 func (c *call) listProcesses(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (c *call) listProcesses(ctx context.Context) error {
 var programColumns = []table.Column{{Title: "program", Width: 40}, {Title: "names", Width: 30}}
 
 func (c *call) listPrograms(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}

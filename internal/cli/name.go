@@ -31,11 +31,37 @@ func (c *call) createName(ctx context.Context) error {
 		}
 		*to = path
 	}
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
+	if err := c.warnKept(ctx, info); err != nil {
+		return err
+	}
 	return svc.CreateName(ctx, info)
+}
+
+// warnKept says when a name is there with other properties than those that
+// were asked for: it is kept as it is, and creating it again is no error.
+func (c *call) warnKept(ctx context.Context, asked irm.NameInfo) error {
+	files := asked.Server != irm.SecPaths{} || asked.Client != irm.SecPaths{}
+	if !c.Has("lb") && !files {
+		return nil
+	}
+	all, err := c.svc.ListNames(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range all {
+		switch {
+		case n.Name != asked.Name:
+		case c.Has("lb") && n.Balance != asked.Balance:
+			c.warn("the name %q is there and keeps the policy %v; to change it, destroy it first", n.Name, n.Balance)
+		case files && (n.Server != asked.Server || n.Client != asked.Client):
+			c.warn("the name %q is there and keeps its security files; to change them, destroy it first", n.Name)
+		}
+	}
+	return nil
 }
 
 // securityFile makes a path absolute; the file must be there.
@@ -68,7 +94,7 @@ func cause(err error) error {
 }
 
 func (c *call) destroyName(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -79,7 +105,7 @@ func (c *call) destroyName(ctx context.Context) error {
 var nameColumns = []table.Column{{Title: "name", Width: 50}, {Title: "load-balance policy", Width: 20}}
 
 func (c *call) listNames(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,7 +137,7 @@ func (c *call) listNames(ctx context.Context) error {
 }
 
 func (c *call) showName(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}

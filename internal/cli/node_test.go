@@ -119,7 +119,7 @@ func daemon(t *testing.T, n node) (dir string) {
 }
 
 // populated gives a node with something in it, for completion.
-func populated(string) (Service, error) {
+func populated(context.Context, string) (Service, error) {
 	r, err := makeNode()
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ type place struct {
 
 // places finds the IPCPs of all the layer and ipcp keywords.
 func (c *call) places(ctx context.Context) ([]place, []irm.IPCPInfo, error) {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

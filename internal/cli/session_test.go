@@ -42,12 +42,12 @@ func TestSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(name, func(t *testing.T) {
-			dial := func(string) (Service, error) {
+			dial := func(context.Context, string) (Service, error) {
 				return nil, errno.New(errno.IRMd, "no daemon answers in /run/ouroboros").Next("start one with: irmd")
 			}
 			if !strings.HasPrefix(name, "without") {
 				node := sessionNode(t, name)
-				dial = func(string) (Service, error) { return node, nil }
+				dial = func(context.Context, string) (Service, error) { return node, nil }
 			}
 			got := play(t, string(text), dial)
 			if *update {
@@ -66,7 +66,7 @@ func TestSessions(t *testing.T) {
 				t.Skip("nothing to compare")
 			}
 			dir := daemon(t, sessionNode(t, name))
-			got := play(t, string(text), func(string) (Service, error) { return irm.DialDir(dir) })
+			got := play(t, string(text), func(context.Context, string) (Service, error) { return irm.DialContext(t.Context(), dir) })
 			if got != string(text) {
 				t.Errorf("%s:\n%s", file, difference(string(text), got))
 			}
@@ -99,7 +99,7 @@ func steady(out string, back func(string) string) string {
 }
 
 // play carries out the command lines of a session and writes it anew.
-func play(t *testing.T, session string, dial func(string) (Service, error)) string {
+func play(t *testing.T, session string, dial func(context.Context, string) (Service, error)) string {
 	dir := files(t)
 	wd, err := os.Getwd()
 	if err != nil {

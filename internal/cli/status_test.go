@@ -13,7 +13,7 @@ func TestStatus(t *testing.T) {
 	n := newNode(t)
 	run := func(words ...string) []byte {
 		var out, bad bytes.Buffer
-		if code := Run(context.Background(), words, Env{Stdout: &out, Stderr: &bad, Dial: func(string) (Service, error) { return n, nil }}); code != 0 {
+		if code := Run(context.Background(), words, Env{Stdout: &out, Stderr: &bad, Dial: func(context.Context, string) (Service, error) { return n, nil }}); code != 0 {
 			t.Fatalf("exit code %d: %s", code, bad.String())
 		}
 		return out.Bytes()

@@ -14,7 +14,7 @@ import (
 )
 
 func (c *call) status(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ var errEnough = errors.New("enough events")
 
 // watch prints events until ctx ends, which is no failure.
 func (c *call) watch(ctx context.Context) error {
-	svc, err := c.service()
+	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}

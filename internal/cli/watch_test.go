@@ -21,7 +21,7 @@ func watched(t *testing.T, words ...string) string {
 	var out, bad bytes.Buffer
 	code := make(chan int)
 	go func() {
-		env := Env{Stdout: &out, Stderr: &bad, Dial: func(string) (Service, error) { return n, nil }}
+		env := Env{Stdout: &out, Stderr: &bad, Dial: func(context.Context, string) (Service, error) { return n, nil }}
 		code <- Run(ctx, append([]string{"watch"}, words...), env)
 	}()
 	for {
@@ -75,7 +75,7 @@ func TestAnInterruptedWatchIsNoFailure(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var bad bytes.Buffer
-	if code := Run(ctx, []string{"watch"}, Env{Stdout: &bad, Stderr: &bad, Dial: func(string) (Service, error) { return n, nil }}); code != 0 || bad.Len() > 0 {
+	if code := Run(ctx, []string{"watch"}, Env{Stdout: &bad, Stderr: &bad, Dial: func(context.Context, string) (Service, error) { return n, nil }}); code != 0 || bad.Len() > 0 {
 		t.Errorf("exit code %d: %s", code, bad.String())
 	}
 }

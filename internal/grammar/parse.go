@@ -233,7 +233,11 @@ func (k *Keyword) read(n *Node, value string) (string, error) {
 		if near := Nearest(value, k.Words); near != "" {
 			hint = fmt.Sprintf("did you mean %q? It can be %s", near, list(k.Words))
 		}
-		return fail(fmt.Sprintf("keyword %q cannot be %q", k.Word, value), hint)
+		what := fmt.Sprintf("keyword %q", k.Word)
+		if k == n.Subject {
+			what = k.Arg
+		}
+		return fail(fmt.Sprintf("%s cannot be %q", what, value), hint)
 	case k.Check != nil:
 		if err := k.Check(value); err != nil {
 			return fail(err.Error(), "")

@@ -1,7 +1,10 @@
 package registry
 
 import (
+	"errors"
+	"os/exec"
 	"slices"
+	"syscall"
 	"time"
 
 	"ouroboros/internal/errno"
@@ -109,6 +112,24 @@ func (r *Registry) finishStart(st *startup, err error) {
 	}
 }
 
+// endedByHand tells the signals that people and service managers end programs
+// with from those that say that a program is broken.
+func endedByHand(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		return false
+	}
+	switch status.Signal() {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGKILL:
+		return true
+	}
+	return false
+}
+
 // startEnded is told when the process has ended, or could not be started.
 func (r *Registry) startEnded(st *startup, err error, never bool) {
 	r.mu.Lock()
@@ -121,7 +142,11 @@ func (r *Registry) startEnded(st *startup, err error, never bool) {
 		delete(r.started, st.pid)
 	}
 	p := st.prog
-	if !st.over || err != nil && time.Since(st.since) < soon && !r.closed {
+	if r.closed {
+		if !st.over {
+			r.finishStart(st, errClosed())
+		}
+	} else if !st.over || err != nil && time.Since(st.since) < soon {
 		how := "it ended before it accepted a flow"
 		switch {
 		case never:
@@ -134,7 +159,18 @@ func (r *Registry) startEnded(st *startup, err error, never bool) {
 		p.notBefore = time.Now().Add(min(firstPause<<min(p.failures, 16), longPause))
 		p.failures++
 		r.count.startFailed++
-		r.log.Warn("a program that was started on demand has failed", "program", p.path, "pid", st.pid, "err", err, "never started", never)
+		switch {
+		case never:
+			r.log.Warn("a program could not be started on demand", "program", p.path, "err", err, "next start in", time.Until(p.notBefore).Round(time.Millisecond))
+		case endedByHand(err):
+			r.log.Info("somebody ended a program soon after its start on demand", "program", p.path, "pid", st.pid, "by", err)
+		default:
+			attrs := []any{"program", p.path, "pid", st.pid, "next start in", time.Until(p.notBefore).Round(time.Millisecond)}
+			if err != nil {
+				attrs = append(attrs, "err", err)
+			}
+			r.log.Warn("a program that was started on demand has failed", attrs...)
+		}
 	}
 	if !st.over {
 		r.finishStart(st, p.lastErr)

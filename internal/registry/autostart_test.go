@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,6 +209,81 @@ func TestAProgramIsStartedAgainAfterItWasKilled(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestTheLogTellsAKilledProgramFromABrokenOne(t *testing.T) {
+	uid, gid := self()
+	for _, tc := range []struct{ script, want string }{
+		{"kill $$", "level=INFO msg=\"somebody ended a program"},
+		{"kill -9 $$", "level=INFO msg=\"somebody ended a program"},
+		{"kill -SEGV $$", "level=WARN msg=\"a program that was started on demand has failed"},
+		{"exit 3", "level=WARN msg=\"a program that was started on demand has failed"},
+	} {
+		t.Run(tc.script, func(t *testing.T) {
+			log := &logBuffer{}
+			path := filepath.Join(t.TempDir(), "server")
+			if err := os.WriteFile(path, []byte("#!/bin/sh\n"+tc.script+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			n := newNode(t, func(c *Config) {
+				c.Starter = &OSStarter{}
+				c.Log = slog.New(slog.NewTextHandler(log, nil))
+			})
+			if err := n.BindProgramAs(bg, irm.ProgramBinding{Program: path, Name: "a", Auto: true}, uid, gid); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := n.process(20).Alloc(bg, "a", qos.Raw); !errors.Is(err, errno.IPCP) {
+				t.Errorf("got %v", err)
+			}
+			if !strings.Contains(log.String(), tc.want) {
+				t.Errorf("%s is missing in:\n%s", tc.want, log)
+			}
+		})
+	}
+}
+
+// noticedStarter says when a program runs.
+type noticedStarter struct {
+	*OSStarter
+	started chan struct{}
+}
+
+func (s noticedStarter) Start(ctx context.Context, argv []string, uid, gid uint32, exited func(error)) (int, error) {
+	defer close(s.started)
+	return s.OSStarter.Start(ctx, argv, uid, gid, exited)
+}
+
+func TestAProgramThatEndsWithTheNodeHasNotFailed(t *testing.T) {
+	uid, gid := self()
+	log := &logBuffer{}
+	started := make(chan struct{})
+	path := filepath.Join(t.TempDir(), "server")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\nsleep 1000\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	n := newNode(t, func(c *Config) {
+		c.Starter = noticedStarter{&OSStarter{}, started}
+		c.Log = slog.New(slog.NewTextHandler(log, nil))
+	})
+	if err := n.BindProgramAs(bg, irm.ProgramBinding{Program: path, Name: "a", Auto: true}, uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	client := n.process(20)
+	done := make(chan error, 1)
+	go func() {
+		_, err := client.Alloc(bg, "a", qos.Raw)
+		done <- err
+	}()
+	<-started
+	if err := n.Close(bg); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, errno.IRMd) {
+		t.Errorf("the client got %v", err)
+	}
+	if got := log.String(); strings.Contains(got, "level=WARN") {
+		t.Errorf("it warned:\n%s", got)
+	}
 }
 
 func TestUnbindingAProgramRemovesItsAutomaticStart(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -132,12 +133,12 @@ func (r *Registry) createIPCP(name string, t irm.IPCPType, pid int) (*ipcpEntry,
 		r.mu.Lock()
 		delete(r.ipcps.byName, name)
 		r.mu.Unlock()
-		return nil, because(err, "a %v IPCP could not be made", t)
+		return nil, err
 	}
 	e.impl = impl
 
 	r.mu.Lock()
-	e.handle, err = r.announce(Identity{PID: pid, Exe: name, IPCP: true}, appearance{}, ipcpOwner{id})
+	e.handle, err = r.announce(Identity{PID: pid, UID: uint32(os.Getuid()), GID: uint32(os.Getgid()), Exe: name, IPCP: true}, appearance{}, ipcpOwner{id})
 	if err != nil {
 		delete(r.ipcps.byName, name)
 		r.mu.Unlock()

@@ -33,7 +33,7 @@ type binding struct {
 
 func errNoName(doing, s string) error {
 	return errno.New(errno.NameError, "cannot %s: there is no name %q", doing, s).
-		Next("see them with: irm name list; make it with: irm name create %s", s)
+		Next("see: irm name list")
 }
 
 // CreateName makes a name known. An existing one is kept as it is.
@@ -102,7 +102,7 @@ func (r *Registry) DestroyName(ctx context.Context, s string) error {
 	n := r.names[s]
 	if n == nil {
 		r.mu.Unlock()
-		return errNoName("destroy the name", s)
+		return errno.New(errno.NameError, "cannot destroy the name %q: there is none", s).Next("see: irm name list")
 	}
 	for len(n.bound) > 0 {
 		r.unbind(n.bound[0])

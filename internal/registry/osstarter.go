@@ -1,10 +1,8 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -12,7 +10,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -30,7 +27,7 @@ import (
 //	              that user, and OUROBOROS_RUNTIME_DIR
 //	directory     the user's home, or / when that cannot be entered
 //	input         /dev/null
-//	output        line by line into the log
+//	output        line by line into the log, when it is not too much
 //	group         its own; all of it is ended with the daemon
 type OSStarter struct {
 	Log   *slog.Logger
@@ -62,8 +59,8 @@ func (s *OSStarter) Start(ctx context.Context, argv []string, uid, gid uint32, e
 	if fi, err := os.Stat(cmd.Dir); err != nil || !fi.IsDir() || !filepath.IsAbs(cmd.Dir) {
 		cmd.Dir = "/"
 	}
-	out := &lineLog{log: log, level: slog.LevelInfo}
-	errs := &lineLog{log: log, level: slog.LevelWarn}
+	out := &lineLog{ctx: ctx, log: log, level: slog.LevelInfo}
+	errs := &lineLog{ctx: ctx, log: log, level: slog.LevelWarn}
 	cmd.Stdout, cmd.Stderr = out, errs
 	// A descendant that keeps the output open must not hide the end.
 	cmd.WaitDelay = 500 * time.Millisecond
@@ -111,7 +108,10 @@ func (s *OSStarter) Start(ctx context.Context, argv []string, uid, gid uint32, e
 		}
 		out.flush()
 		errs.flush()
-		log.Info("a program that was started on demand has ended", "err", err)
+		if err != nil {
+			log = log.With("how", err)
+		}
+		log.Info("a program that was started on demand has ended")
 		exited(err)
 	}()
 	if err := <-started; err != nil {
@@ -209,63 +209,4 @@ func (s *OSStarter) environment(u *user.User, uid uint32) []string {
 		env = append(env, rundir.Env+"="+s.Dir)
 	}
 	return append(env, s.Env...)
-}
-
-// longestLine is where a line of output is cut, in bytes.
-const longestLine = 4096
-
-// lineLog turns what a program writes into log entries, one a line.
-type lineLog struct {
-	mu    sync.Mutex
-	log   *slog.Logger
-	level slog.Level
-	line  []byte
-}
-
-var _ io.Writer = (*lineLog)(nil)
-
-func (l *lineLog) set(log *slog.Logger) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.log = log
-}
-
-func (l *lineLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := len(p)
-	for len(p) > 0 {
-		i := bytes.IndexByte(p, '\n')
-		part := p
-		if i >= 0 {
-			part = p[:i]
-		}
-		for len(l.line)+len(part) >= longestLine {
-			cut := longestLine - len(l.line)
-			l.line = append(l.line, part[:cut]...)
-			part = part[cut:]
-			l.emit()
-		}
-		l.line = append(l.line, part...)
-		if i < 0 {
-			break
-		}
-		l.emit()
-		p = p[i+1:]
-	}
-	return n, nil
-}
-
-// flush logs what has no end of line.
-func (l *lineLog) flush() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.emit()
-}
-
-func (l *lineLog) emit() {
-	if line := bytes.TrimRight(l.line, "\r"); len(line) > 0 {
-		l.log.Log(context.Background(), l.level, "output", "line", string(line))
-	}
-	l.line = l.line[:0]
 }

@@ -130,21 +130,3 @@ func TestWhatCannotBeStartedSaysSo(t *testing.T) {
 		t.Error("started after the end")
 	}
 }
-
-func TestLinesOfOutput(t *testing.T) {
-	log := &logBuffer{}
-	l := &lineLog{log: slog.New(slog.NewTextHandler(log, nil))}
-	l.Write([]byte("one\ntw"))
-	l.Write([]byte("o\r\n\nthree"))
-	l.Write(bytes.Repeat([]byte("x"), 3*longestLine))
-	l.flush()
-	l.flush()
-	for _, want := range []string{"line=one\n", "line=two\n", "line=three"} {
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("%q is missing", want)
-		}
-	}
-	if lines := strings.Count(log.String(), "\n"); lines != 6 {
-		t.Errorf("%d entries", lines)
-	}
-}

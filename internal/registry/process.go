@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"ouroboros/internal/errno"
@@ -247,7 +249,8 @@ func (r *Registry) BindProcess(ctx context.Context, pid int, s string) error {
 		return err
 	}
 	if p.names[n] != nil {
-		return errno.New(errno.Exist, "cannot bind process %d: it is bound to %q already", pid, s)
+		return errno.New(errno.Exist, "cannot bind %s: it is bound to %q already", p, s).
+			Next("see what is with: irm name show %s", s)
 	}
 	r.bind(p, n)
 	return nil
@@ -300,9 +303,13 @@ func (r *Registry) UnbindProcess(_ context.Context, pid int, s string) error {
 	defer r.mu.Unlock()
 	p := r.procs[pid]
 	if p == nil {
-		return errno.New(errno.NoEntry, "cannot unbind process %d: it does not use this node", pid)
+		return errno.New(errno.NoEntry, "cannot unbind process %d: it does not use this node", pid).
+			Next("see those that do with: irm process list")
 	}
 	if s == "" {
+		if len(p.names) == 0 {
+			return errno.New(errno.NoEntry, "cannot unbind %s: it is not bound to any name", p)
+		}
 		for _, b := range p.names {
 			r.unbind(b)
 		}
@@ -310,11 +317,15 @@ func (r *Registry) UnbindProcess(_ context.Context, pid int, s string) error {
 	}
 	n := r.names[s]
 	if n == nil {
-		return errNoName("unbind the process", s)
+		return errNoName("unbind "+p.String(), s)
 	}
 	b := p.names[n]
 	if b == nil {
-		return errno.New(errno.NoEntry, "cannot unbind process %d: it is not bound to %q", pid, s)
+		err := errno.New(errno.NoEntry, "cannot unbind %s: it is not bound to %q", p, s)
+		if bound := p.nameList(); len(bound) > 0 {
+			return err.Next("it is bound to: %s", strings.Join(bound, ", "))
+		}
+		return err
 	}
 	r.unbind(b)
 	return nil
@@ -333,6 +344,14 @@ func (r *Registry) ListProcesses(context.Context) ([]irm.ProcessInfo, error) {
 	}
 	slices.SortFunc(infos, func(a, b irm.ProcessInfo) int { return cmp.Compare(a.PID, b.PID) })
 	return infos, nil
+}
+
+// String names the process, or the IPCP, as people know it.
+func (p *proc) String() string {
+	if p.ipcp != nil {
+		return fmt.Sprintf("the IPCP %q", p.ipcp.name)
+	}
+	return fmt.Sprintf("process %d", p.id.PID)
 }
 
 // nameList gives the names that the process is bound to, oldest binding first.

@@ -345,11 +345,13 @@ func (r *Registry) UnbindProgram(_ context.Context, prog, name string) error {
 	}
 	switch {
 	case !known:
-		return errno.New(errno.NoEntry, "cannot unbind the program %s: it is not bound to any name", prog)
+		return errno.New(errno.NoEntry, "cannot unbind the program %s: it is not bound to any name", prog).
+			Next("see: irm program list")
 	case len(undo) == 0 && name != "" && r.names[name] == nil:
 		return errNoName("unbind the program "+prog, name)
 	case len(undo) == 0:
-		return errno.New(errno.NoEntry, "cannot unbind the program %s: it is not bound to %q", prog, name)
+		return errno.New(errno.NoEntry, "cannot unbind the program %s: it is not bound to %q", prog, name).
+			Next("see: irm program list")
 	}
 	for _, b := range undo {
 		r.dropProgBinding(b)
