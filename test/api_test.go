@@ -490,3 +490,108 @@ func TestAKilledDaemonTakesWhatItStartedAlong(t *testing.T) {
 	d.Kill()
 	host.Eventually(t, "what it started has ended", func() bool { return children() == 0 })
 }
+
+// What a process had written arrives, though it was killed.
+func TestQueuedMessagesOutliveTheirWriter(t *testing.T) {
+	d := host.Start(t)
+	l, err := open(t, d).Listen(t.Context(), "mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, d, "tell", "mine")
+	f, err := l.AcceptFlow(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Out.Await(t, "told")
+	p.Kill()
+	host.Eventually(t, "the flow is down", func() bool {
+		_, err := f.Write([]byte("x"))
+		return errors.Is(err, ouroboros.ErrFlowDown)
+	})
+	buf := make([]byte, 100)
+	for i := range 3 {
+		if n, err := f.Read(buf); err != nil || string(buf[:n]) != fmt.Sprint("message ", i) {
+			t.Errorf("read %q, %v", buf[:n], err)
+		}
+	}
+	if _, err := f.Read(buf); !errors.Is(err, ouroboros.ErrFlowDown) {
+		t.Error(err)
+	}
+	f.Close()
+	clean(t, d)
+}
+
+func TestAStoppedDaemonEndsWhatWaits(t *testing.T) {
+	d := host.Start(t)
+	never := stubborn(t, d)
+	c := open(t, d)
+	ended := make(chan error, 2)
+	go func() { _, err := c.Alloc(t.Context(), never, nil); ended <- err }()
+	go func() { _, err := c.Accept(t.Context()); ended <- err }()
+	host.Eventually(t, "both wait", func() bool {
+		procs, err := d.Irm.ListProcesses(t.Context())
+		return err == nil && len(procs) == 1 && procs[0].Accepts == 1 && status(t, d).Counters["programs_started"] == 1
+	})
+	if code := d.Stop(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for range 2 {
+		if err := <-ended; !errors.Is(err, ouroboros.ErrIRMd) {
+			t.Error(err)
+		}
+	}
+}
+
+// Two readers get different messages, and a deallocation ends both, and the
+// writers at the other side.
+func TestReadersAndWritersOfOneFlow(t *testing.T) {
+	d := host.Start(t)
+	a, b := connect(t, d)
+	const each = 2000
+	var mu sync.Mutex
+	seen := map[string]int{}
+	var readers, writers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			buf := make([]byte, 64)
+			for {
+				n, err := b.Read(buf)
+				if err != nil {
+					if !errors.Is(err, ouroboros.ErrNotAlloc) {
+						t.Error(err)
+					}
+					return
+				}
+				mu.Lock()
+				seen[string(buf[:n])]++
+				mu.Unlock()
+			}
+		})
+	}
+	for w := range 2 {
+		writers.Go(func() {
+			for i := range each {
+				if _, err := fmt.Fprintf(a, "%d of writer %d", i, w); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
+	host.Eventually(t, "each message was read once", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(seen) == 2*each
+	})
+	for msg, n := range seen {
+		if n != 1 {
+			t.Errorf("%q came %d times", msg, n)
+		}
+	}
+	b.Close()
+	readers.Wait()
+	if _, err := a.Write([]byte("x")); !errors.Is(err, ouroboros.ErrFlowDown) {
+		t.Error(err)
+	}
+}

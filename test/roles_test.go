@@ -22,6 +22,7 @@ import (
 //	load NAME    allocates, exchanges a few messages, deallocates, for ever;
 //	             prints "ok" each hundredth time and any unexpected error
 //	deaf         accepts flows for ever and never reads
+//	tell NAME    allocates a flow, writes three messages, prints "told", stays
 //	stuff NAME   allocates a flow and fills it, prints "full", then the error
 //	             that ends the blocked write
 //	hostile NAME breaks the memory of its flows but one, prints "harmless" if
@@ -49,6 +50,8 @@ func play(role string) int {
 		err = load(c, args[0])
 	case "stuff":
 		err = stuff(c, args[0])
+	case "tell":
+		err = tell(c, args[0])
 	case "deaf":
 		fmt.Println("ready")
 		err = deaf(c)
@@ -106,6 +109,20 @@ func hold(c *ouroboros.Client, args []string) error {
 	fmt.Println("held")
 	wg.Wait()
 	return nil
+}
+
+func tell(c *ouroboros.Client, name string) error {
+	f, err := c.Alloc(context.Background(), name, nil)
+	if err != nil {
+		return err
+	}
+	for i := range 3 {
+		if _, err := fmt.Fprint(f, "message ", i); err != nil {
+			return err
+		}
+	}
+	fmt.Println("told")
+	select {}
 }
 
 // documented are the errors that a client may meet while servers and daemons
