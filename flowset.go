@@ -2,6 +2,7 @@ package ouroboros
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"ouroboros/internal/ring"
@@ -245,40 +246,62 @@ func (m *member) events(buf []FlowEvent, most int) ([]FlowEvent, bool) {
 		}
 		buf = append(buf, FlowEvent{f, FlowPacket})
 	}
-	if most-len(buf) < 4 && len(buf) > 0 {
+	if most-len(buf) < 2*saidMost+2 {
 		return buf, false
 	}
 
-	seen := f.seen.Swap(0)
-	if state.Downs() != m.state.Downs() || f.end.Poisoned() {
-		seen |= uint32(FlowDown)
-	}
-	if state.Ups() != m.state.Ups() {
-		seen |= uint32(FlowUp)
-	}
+	// What the other side said is an event each time, what the node saw is one.
+	downs, ups := said(state.Downs()-m.state.Downs()), said(state.Ups()-m.state.Ups())
 	m.state = state
+	seen := f.seen.Swap(0)
 	if f.end.Ended() {
 		// A process that deallocated and went is no crash.
 		seen = seen&^uint32(FlowDown) | uint32(FlowDealloc)
 	}
+	if f.end.Poisoned() {
+		seen |= uint32(FlowDown) &^ m.told
+	}
+	if seen&uint32(FlowDown) != 0 {
+		downs = max(downs, 1)
+	}
+	if seen&uint32(FlowUp) != 0 {
+		ups = max(ups, 1)
+	}
 	if state.Has(ring.StatePeer) {
 		seen |= uint32(FlowPeer)
 	}
-	if f.end.Poisoned() && m.told&uint32(FlowDown) != 0 {
-		seen &^= uint32(FlowDown)
-	}
 	seen &^= m.told & uint32(FlowDealloc|FlowPeer)
 	m.told |= seen
-	order := [...]EventType{FlowUp, FlowDown, FlowPeer, FlowDealloc}
-	if !state.Has(ring.StateDown) {
-		order = [...]EventType{FlowDown, FlowUp, FlowPeer, FlowDealloc}
-	}
-	for _, t := range order {
+	buf = turns(buf, f, downs, ups, state.Has(ring.StateDown))
+	for _, t := range [...]EventType{FlowPeer, FlowDealloc} {
 		if seen&uint32(t) != 0 {
 			buf = append(buf, FlowEvent{f, t})
 		}
 	}
 	return buf, true
+}
+
+// saidMost is how many downs, and how many ups, one look at a flow gives.
+const saidMost = 16
+
+// said is how often something was said, of the difference of two counts.
+func said(n uint32) int { return int(min(n&ring.SayMask, saidMost)) }
+
+// turns appends downs and ups, by turns as far as they go, so that the last is
+// what holds now.
+func turns(buf []FlowEvent, f *Flow, downs, ups int, down bool) []FlowEvent {
+	at := len(buf)
+	for ; downs+ups > 0; down = !down {
+		if ups == 0 || down && downs > 0 {
+			buf = append(buf, FlowEvent{f, FlowDown})
+			downs--
+		} else {
+			buf = append(buf, FlowEvent{f, FlowUp})
+			ups--
+		}
+	}
+	slices.Reverse(buf[at:])
+	return buf
 }
 
 // Close empties the set and ends its waiters with ErrNotAlloc.

@@ -94,6 +94,28 @@ func TestStateEventsComeAfterMessages(t *testing.T) {
 	})
 }
 
+func TestDownAndUpAreEventsEachTime(t *testing.T) {
+	kinds(t, func(t *testing.T, n *node) {
+		a, b := flowPair(t, n, nil)
+		s := NewFlowSet()
+		defer s.Close()
+		s.Add(b)
+		wantEvents(t, s)
+		for range 3 {
+			a.SetFlags(DefaultFlags)
+		}
+		wantEvents(t, s, FlowUp, FlowUp, FlowUp)
+		for range 2 {
+			a.SetFlags(DefaultFlags | Down)
+			a.SetFlags(DefaultFlags)
+		}
+		wantEvents(t, s, FlowDown, FlowUp, FlowDown, FlowUp)
+		a.SetFlags(DefaultFlags | Down)
+		a.Close()
+		wantEvents(t, s, FlowDown, FlowDealloc)
+	})
+}
+
 func TestCrashIsDown(t *testing.T) {
 	n := newNode(t, false)
 	a, b := flowPair(t, n, nil)

@@ -26,8 +26,10 @@ const (
 	optionsShift = 8
 	downsShift   = 16
 	upsShift     = 40
-	sayMask      = 1<<24 - 1
 )
+
+// SayMask bounds the counts of a state: their differences are modulo 2^24.
+const SayMask = 1<<24 - 1
 
 // Has reports whether any of the flags is set.
 func (s State) Has(flags State) bool { return s&flags != 0 }
@@ -36,19 +38,19 @@ func (s State) Has(flags State) bool { return s&flags != 0 }
 func (s State) Options() uint8 { return uint8(s >> optionsShift) }
 
 // Downs and Ups count, modulo 2^24, how often the side said down and up.
-func (s State) Downs() uint32 { return uint32(s>>downsShift) & sayMask }
-func (s State) Ups() uint32   { return uint32(s>>upsShift) & sayMask }
+func (s State) Downs() uint32 { return uint32(s>>downsShift) & SayMask }
+func (s State) Ups() uint32   { return uint32(s>>upsShift) & SayMask }
 
 // after is the state after saying an event. Down and up are counted, so that
 // none is missed by a side that looks late.
 func (s State) after(ev flow.Event) State {
 	switch ev {
 	case flow.EventDown:
-		n := State(s.Downs()+1) & sayMask
-		return s&^(sayMask<<downsShift) | n<<downsShift | StateDown
+		n := State(s.Downs()+1) & SayMask
+		return s&^(SayMask<<downsShift) | n<<downsShift | StateDown
 	case flow.EventUp:
-		n := State(s.Ups()+1) & sayMask
-		return s&^(sayMask<<upsShift|StateDown) | n<<upsShift
+		n := State(s.Ups()+1) & SayMask
+		return s&^(SayMask<<upsShift|StateDown) | n<<upsShift
 	case flow.EventPeer:
 		return s | StatePeer
 	case flow.EventDealloc:
