@@ -114,9 +114,9 @@ install: build man completions
 	install -m 644 packaging/irmd.toml.example $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml.example
 	@[ -e $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml ] || \
 		install -m 644 packaging/irmd.toml.example $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml
-	install -d $(DESTDIR)$(docdir)
-	@set -e; for f in README.md LICENSE NOTICE docs/*.md; do [ -e "$$f" ] || continue; \
-		install -m 644 $$f $(DESTDIR)$(docdir)/; \
+	install -d $(DESTDIR)$(docdir)/docs/commands
+	@set -e; for f in README.md LICENSE docs/*.md docs/commands/*.md; do \
+		install -m 644 $$f $(DESTDIR)$(docdir)/$$f; \
 	done
 
 uninstall:

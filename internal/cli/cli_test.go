@@ -73,7 +73,7 @@ func TestCompletionDoesNotWaitForADaemonThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out, bad bytes.Buffer
 		begin := time.Now()
-		code := Run(t.Context(), []string{grammar.CompleteWord, "ipcp", "destroy", "name", ""}, Env{Stdout: &out, Stderr: &bad, Dial: hung})
+		code := Run(t.Context(), []string{grammar.CompleteWord, "--", "ipcp", "destroy", "name", ""}, Env{Stdout: &out, Stderr: &bad, Dial: hung})
 		if took := time.Since(begin); took > completeTimeout {
 			t.Errorf("it took %v", took)
 		}

@@ -75,7 +75,11 @@ func (d *Daemon) Run(ctx context.Context, tune <-chan os.Signal) (err error) {
 		defer s.Close()
 		store, memory = s, "keep"
 	}
-	d.log.Info("irmd starts", "version", ouroboros.Version, "commit", commit, "go", runtime.Version(),
+	version := ouroboros.Version
+	if commit != "" {
+		version += " (" + commit + ")"
+	}
+	d.log.Info("irmd starts", "version", version, "go", runtime.Version(),
 		"pid", os.Getpid(), "uid", os.Geteuid(), "dir", dir.Path, "state", memory, "config", d.options.Config, "files", files)
 
 	d.node, err = stack.New(stack.Config{

@@ -32,7 +32,11 @@ func Main(args []string) int {
 	}
 	file, err := readConfig(o)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "irmd: the configuration has errors:\n%v\n", err)
+		var e *config.Error
+		if errors.As(err, &e) {
+			err = fmt.Errorf("the configuration has errors:\n%w", err)
+		}
+		fmt.Fprintf(os.Stderr, "irmd: %v\n", err)
 		return 1
 	}
 	if o.Check {
@@ -71,7 +75,12 @@ func Main(args []string) int {
 		os.Exit(1)
 	}()
 	if err := d.Run(ctx, tune); err != nil {
-		report(d.log, err)
+		if d.node == nil && format != "json" {
+			// It has not begun, and there is somebody who wanted it to.
+			fmt.Fprintf(os.Stderr, "irmd: %v\n", err)
+		} else {
+			report(d.log, err)
+		}
 		return 1
 	}
 	return 0

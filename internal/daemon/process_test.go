@@ -232,7 +232,7 @@ func TestASecondDaemonIsRefused(t *testing.T) {
 	if code := second.exit(t); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if out := second.out.String(); !strings.Contains(out, fmt.Sprintf("irmd already runs here as pid %d", first.cmd.Process.Pid)) {
+	if out := second.out.String(); !strings.HasPrefix(out, fmt.Sprintf("irmd: another irmd already runs here as pid %d", first.cmd.Process.Pid)) {
 		t.Errorf("it says:\n%s", out)
 	}
 	if _, err := first.irm(t).Status(t.Context()); err != nil {
@@ -543,7 +543,7 @@ func TestCheckReadsTheConfigurationOnly(t *testing.T) {
 	}
 	for _, path := range []string{filepath.Join(dir, "none"), dir} {
 		c := start(t, dir, nil, "--check", "--config", path)
-		if code := c.exit(t); code != 1 || !strings.Contains(c.out.String(), path) {
+		if code := c.exit(t); code != 1 || !strings.HasPrefix(c.out.String(), "irmd: cannot read the configuration: ") || !strings.Contains(c.out.String(), path) {
 			t.Errorf("%s: %d: %s", path, code, c.out)
 		}
 	}

@@ -126,7 +126,7 @@ func occupied(f *os.File) error {
 		return errno.New(errno.Exist, "another irmd is starting or stopping in %s", dir).
 			Next("try again, or choose another directory with %s", Env)
 	}
-	return errno.New(errno.Exist, "irmd already runs here as pid %d (%s)", pid, dir).
+	return errno.New(errno.Exist, "another irmd already runs here as pid %d (%s)", pid, dir).
 		Next("stop it with: kill %d, or choose another directory with %s", pid, Env)
 }
 
