@@ -11,7 +11,7 @@ import (
 
 // path is what both ends of a flow share. The Fabric guards it.
 type path struct {
-	seg    *ring.Segment
+	seg    *ring.Segment // nil when it lies in the link
 	link   *link
 	slot   int
 	open   int     // ends
@@ -75,8 +75,11 @@ type Parcel struct {
 	Link uint64
 	Side int
 	Slot int
-	// FDs are the descriptors to pass: the segment and, if the process does
-	// not hold the link yet, the link's memory and doorbells.
+	// Inline says that the segment lies in the memory of the link, HasLink that
+	// the link comes along.
+	Inline, HasLink bool
+	// FDs are the descriptors to pass: the segment unless Inline, then the
+	// link's memory and doorbells if HasLink.
 	FDs []int
 }
 
@@ -115,8 +118,11 @@ func (e *End) parcel() (Parcel, error) {
 	if p.passed[e.side] {
 		return Parcel{}, errGone()
 	}
-	parcel := Parcel{Link: l.id, Side: e.side, Slot: p.slot, FDs: append(make([]int, 0, 4), p.seg.FD())}
-	if !l.passed[e.side] {
+	parcel := Parcel{Link: l.id, Side: e.side, Slot: p.slot, Inline: p.seg == nil, HasLink: !l.passed[e.side]}
+	if !parcel.Inline {
+		parcel.FDs = append(parcel.FDs, p.seg.FD())
+	}
+	if parcel.HasLink {
 		mem, bell0, bell1 := l.ring.FDs()
 		parcel.FDs = append(parcel.FDs, mem, bell0, bell1)
 	}
@@ -149,7 +155,11 @@ func (e *End) Ring() (*ring.End, error) {
 	if gone {
 		return nil, errGone()
 	}
-	end, err := ring.NewEnd(e.path.seg, link, e.path.slot, e.side)
+	seg := e.path.seg
+	if seg == nil {
+		seg = link.Segment(e.path.slot)
+	}
+	end, err := ring.NewEnd(seg, link, e.path.slot, e.side)
 	if err != nil {
 		return nil, noMemory(err)
 	}
@@ -168,7 +178,7 @@ func (f *Fabric) settle(p *path, side int, done *cleanup) {
 		return
 	}
 	p.passed[side] = true
-	if p.passed[1-side] {
+	if p.passed[1-side] && p.seg != nil {
 		done.add(p.seg.CloseFD)
 	}
 }
@@ -192,7 +202,9 @@ func (e *End) Close() {
 	f.settle(p, e.side, &done)
 	if p.open--; p.open == 0 {
 		p.link.slots.give(p.slot)
-		done.add(p.seg.Close)
+		if p.seg != nil {
+			done.add(p.seg.Close)
+		}
 	}
 	f.leave(p.link, e.side, &done)
 	f.mu.Unlock()

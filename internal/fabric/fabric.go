@@ -127,15 +127,20 @@ func (f *Fabric) Attach(o registry.Owner, fl flow.Flow, spec qos.Spec) (registry
 }
 
 // path makes the memory of a flow from a to b, with a slot for its doorbells.
+// The first flows of a link live in the link's own memory.
 func (f *Fabric) path(a, b *Owner) (*path, error) {
-	seg, err := ring.NewSegment(ring.SegmentOptions{Shared: a.remote() || b.remote()})
-	if err != nil {
-		return nil, noMemory(err)
-	}
 	l, slot, err := f.enter(a, b)
 	if err != nil {
-		seg.Close()
 		return nil, err
 	}
-	return &path{seg: seg, link: l, slot: slot, open: 2}, nil
+	p := &path{link: l, slot: slot, open: 2}
+	if l.ring.Reset(slot) {
+		return p, nil
+	}
+	if p.seg, err = ring.NewSegment(ring.SegmentOptions{Shared: a.remote() || b.remote()}); err != nil {
+		p.end(0).Close()
+		p.end(1).Close()
+		return nil, noMemory(err)
+	}
+	return p, nil
 }

@@ -80,12 +80,20 @@ func TestALinkIsPassedOnceToEachSide(t *testing.T) {
 	a, b := newRemote(f, "a"), newRemote(f, "b")
 	before := openFiles(t)
 	var ends []*End
-	for i := range 3 {
+	for i := range ring.LinkSegments + 2 {
 		ea, eb := direct(t, f, a.Owner, b.Owner)
 		pa, na := pass(t, ea)
 		pb, nb := pass(t, eb)
-		if want := map[bool]int{true: 4, false: 1}[i == 0]; na != want || nb != want {
-			t.Errorf("flow %d: %d and %d descriptors", i, na, nb)
+		// The first brings the link, and those that do not live in it a segment.
+		want := 0
+		if i == 0 {
+			want += 3
+		}
+		if i >= ring.LinkSegments {
+			want++
+		}
+		if na != want || nb != want {
+			t.Errorf("flow %d: %d and %d descriptors, want %d", i, na, nb, want)
 		}
 		if pa.Link != pb.Link || pa.Slot != pb.Slot || pa.Side != 0 || pb.Side != 1 || pa.Slot != i {
 			t.Errorf("parcels %+v, %+v", pa, pb)
@@ -141,7 +149,7 @@ func TestALostLinkIsReplaced(t *testing.T) {
 	e1.Close()
 	e2, s2 := direct(t, f, a.Owner, b.Owner)
 	p2, n := pass(t, e2)
-	if p2.Link == p1.Link || n != 4 {
+	if p2.Link == p1.Link || n != 3 {
 		t.Errorf("parcel %+v with %d descriptors", p2, n)
 	}
 	s1.Close()
@@ -184,7 +192,7 @@ func TestAParcelThatWasNotSentIsSentAgain(t *testing.T) {
 	full := errors.New("full")
 	for range 2 {
 		if err := ea.Pass(func(p Parcel) error {
-			if len(p.FDs) != 4 {
+			if len(p.FDs) != 3 {
 				t.Errorf("%d descriptors", len(p.FDs))
 			}
 			return full

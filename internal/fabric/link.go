@@ -143,7 +143,7 @@ func (f *Fabric) closeLink(l *link, done *cleanup) {
 }
 
 // hand notes that a side has the link. When both sides are other programs and
-// have it, it costs nothing here any more.
+// have it, only what new flows need stays here.
 func (f *Fabric) hand(l *link, side int, done *cleanup) {
 	l.passed[side] = true
 	for side, o := range l.pair {
@@ -151,7 +151,7 @@ func (f *Fabric) hand(l *link, side int, done *cleanup) {
 			return
 		}
 	}
-	f.closeLink(l, done)
+	l.ring.Slim()
 }
 
 // cleanup is what is to be done after the lock has been given back.

@@ -765,8 +765,9 @@ func (*Done) Descriptor() ([]byte, []int) {
 	return file_ouroboros_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
-// Grant is an allocated flow. With it come the descriptor of its segment and,
-// when has_link is set, those of its link: memory, doorbell 0, doorbell 1.
+// Grant is an allocated flow. With it come the descriptor of its segment,
+// unless inline is set, and when has_link is set those of its link: memory,
+// doorbell 0, doorbell 1.
 type Grant struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Flow          int32                  `protobuf:"varint,1,opt,name=flow,proto3" json:"flow,omitempty"`
@@ -780,6 +781,7 @@ type Grant struct {
 	Side          uint32                 `protobuf:"varint,9,opt,name=side,proto3" json:"side,omitempty"` // of the process, on link and segment
 	Slot          uint32                 `protobuf:"varint,10,opt,name=slot,proto3" json:"slot,omitempty"`
 	HasLink       bool                   `protobuf:"varint,11,opt,name=has_link,json=hasLink,proto3" json:"has_link,omitempty"`
+	Inline        bool                   `protobuf:"varint,12,opt,name=inline,proto3" json:"inline,omitempty"` // the segment lies in the link's memory: no descriptor
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -887,6 +889,13 @@ func (x *Grant) GetSlot() uint32 {
 func (x *Grant) GetHasLink() bool {
 	if x != nil {
 		return x.HasLink
+	}
+	return false
+}
+
+func (x *Grant) GetInline() bool {
+	if x != nil {
+		return x.Inline
 	}
 	return false
 }
@@ -1082,7 +1091,7 @@ const file_ouroboros_v1_session_proto_rawDesc = "" +
 	"\x04body\"#\n" +
 	"\aWelcome\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\"\x06\n" +
-	"\x04Done\"\xfb\x01\n" +
+	"\x04Done\"\x93\x02\n" +
 	"\x05Grant\x12\x12\n" +
 	"\x04flow\x18\x01 \x01(\x05R\x04flow\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -1095,7 +1104,8 @@ const file_ouroboros_v1_session_proto_rawDesc = "" +
 	"\x04side\x18\t \x01(\rR\x04side\x12\x12\n" +
 	"\x04slot\x18\n" +
 	" \x01(\rR\x04slot\x12\x19\n" +
-	"\bhas_link\x18\v \x01(\bR\ahasLink\"3\n" +
+	"\bhas_link\x18\v \x01(\bR\ahasLink\x12\x16\n" +
+	"\x06inline\x18\f \x01(\bR\x06inline\"3\n" +
 	"\x06Events\x12)\n" +
 	"\x05event\x18\x01 \x03(\v2\x13.ouroboros.v1.EventR\x05event\"1\n" +
 	"\x05Event\x12\x12\n" +

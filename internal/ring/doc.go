@@ -37,6 +37,13 @@
 // it skips back to offset 0 as soon as a page is full, and under load it
 // cycles through twice its window. Small footprint, warm caches.
 //
+// The flows in the lowest slots of a link between processes live in the memory
+// of the link itself (LinkSegments). It is mapped once, so a flow that comes
+// and goes costs no descriptor, no mapping and no page fault; the maker of the
+// link clears the control page before a slot is used again, and the last end
+// gives back what a flow has filled. That both ends of the last flow can still
+// write there changes nothing: they are the ends of the next one as well.
+//
 // # Doorbells
 //
 // A side that found nothing spins for a bounded while, then arms its word,

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
 )
@@ -53,12 +55,12 @@ func NewEnd(s *Segment, l *Link, slot, side int) (*End, error) {
 		return nil, errno.New(errno.Invalid, "ring: no slot %d on side %d of a link", slot, side)
 	}
 	countProcessors()
-	mem, err := s.acquire()
+	mem, both, err := s.acquire()
 	if err != nil {
 		return nil, err
 	}
 	e := &End{slot: slot, side: side, link: l, seg: s, most: s.size / 2}
-	rings := [2][]byte{mem[pageSize : pageSize+s.size], mem[pageSize+s.size : pageSize+2*s.size]}
+	rings := [2][]byte{both[:s.size], both[s.size : 2*s.size]}
 	e.out.init(mem, rings[side], side, uint64(min(DefaultWindow, s.size/2)))
 	e.in.init(mem, rings[1-side], 1-side)
 	e.ownState = word64(mem, ctlState+side*ctlStateStride)
@@ -127,6 +129,7 @@ func (e *End) Close() {
 	e.closed = true
 	e.link.side[e.side].remove(e.slot, e)
 	e.hook.Store(nil)
+	e.trim()
 	e.in.mem, e.out.mem = nil, nil
 	e.seg.release()
 	e.in.mu.Unlock()
@@ -135,6 +138,28 @@ func (e *End) Close() {
 	e.readDeadline.stop()
 	e.writeDeadline.stop()
 	e.waiters.wake()
+}
+
+// trimFrom is how far messages must have got in a ring of a link for its memory
+// to be given back between two flows. Less stays, warm for the next.
+const trimFrom = 128 << 10
+
+// trim gives memory of the link back that this flow has filled, if it is the
+// last end: who marks its side closed second sees the other's mark. The slot
+// is not used again before both have said that they are done, which they do
+// later. Callers hold both locks.
+func (e *End) trim() {
+	if e.seg.link == nil || !State(e.peerState.Load()).Has(StateClosed) {
+		return
+	}
+	for _, r := range []struct {
+		mem  []byte
+		used uint64
+	}{{e.in.mem, e.in.head}, {e.out.mem, e.out.tail}} {
+		if r.used > trimFrom {
+			_ = unix.Madvise(r.mem, unix.MADV_REMOVE)
+		}
+	}
 }
 
 // SetState tells the other side that the flow is down, up, or that the peer

@@ -151,7 +151,7 @@ func FuzzLinkBitmap(f *testing.F) {
 	})
 	f.Fuzz(func(t *testing.T, p []byte, off uint16) {
 		for i, v := range p {
-			at := (int(off) + i*4) % (linkBytes - 3) &^ 3
+			at := (int(off) + i*4) % (linkBells - 3) &^ 3
 			word32(l.mem, at).Store(uint32(v) * 0x01010101)
 		}
 		l.side[0].drain()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -13,7 +14,13 @@ import (
 // MaxSlots is the number of flows that one link can carry.
 const MaxSlots = 1 << 16
 
-// The memory of a link. Per side, what it is rung by:
+// LinkSegments is the number of flows that live in the memory of a shared link
+// itself: those in the lowest slots. They come and go without a system call.
+const LinkSegments = 16
+
+// The memory of a link: what rings each side, a control page for each of the
+// LinkSegments flows, and their rings. Memory that is not touched costs
+// nothing. Per side, what it is rung by:
 //
 //	offset  size  side*linkSide +
 //	0       4     idle: 1 = the poller sleeps, write its eventfd
@@ -24,11 +31,16 @@ const (
 	linkSummary = 128
 	linkBitmap  = 4096
 	linkSide    = linkBitmap + MaxSlots/8
-	linkBytes   = 2 * linkSide
+	linkBells   = 2 * linkSide
+	linkSlim    = linkBells + LinkSegments*pageSize
+	linkBytes   = linkSlim + LinkSegments*2*DefaultSize
 
 	bitmapWords  = MaxSlots / 64
 	summaryWords = bitmapWords / 64
 )
+
+func inlineCtl(slot int) int   { return linkBells + slot*pageSize }
+func inlineRings(slot int) int { return linkSlim + slot*2*DefaultSize }
 
 // Link carries the doorbells of all flows between two owners. In one program
 // both sides use the same Link.
@@ -60,8 +72,7 @@ func NewLink(shared bool) (*Link, error) {
 	l := &Link{shared: shared, memfd: -1}
 	l.side[0].fd, l.side[1].fd = -1, -1
 	if !shared {
-		mem, err := unix.Mmap(-1, 0, linkBytes, unix.PROT_READ|unix.PROT_WRITE,
-			unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+		mem, err := mapLink(-1, linkBells, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 		if err != nil {
 			return nil, fmt.Errorf("ring: cannot make a link: %w", err)
 		}
@@ -79,7 +90,7 @@ func NewLink(shared bool) (*Link, error) {
 			return nil, fmt.Errorf("ring: cannot make a doorbell: %w", err)
 		}
 	}
-	mem, err := mapShared(fd, linkBytes)
+	mem, err := mapLink(fd, linkBytes, unix.MAP_SHARED)
 	if err != nil {
 		l.closeFDs()
 		return nil, fmt.Errorf("ring: cannot map a link: %w", err)
@@ -109,7 +120,7 @@ func OpenLink(mem, bell0, bell1, side int) (*Link, error) {
 		l.closeFDs()
 		return nil, fmt.Errorf("ring: not a link: %w", err)
 	}
-	m, err := mapShared(mem, linkBytes)
+	m, err := mapLink(mem, linkBytes, unix.MAP_SHARED)
 	if err != nil {
 		l.closeFDs()
 		return nil, fmt.Errorf("ring: cannot map a link: %w", err)
@@ -119,6 +130,17 @@ func OpenLink(mem, bell0, bell1, side int) (*Link, error) {
 	l.init(m)
 	return l, nil
 }
+
+// mapLink and unmapLink map memory of which a part can be given back.
+func mapLink(fd, size, flags int) ([]byte, error) {
+	p, err := unix.MmapPtr(fd, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, flags)
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*byte)(p), size), nil
+}
+
+func unmapLink(mem []byte) { _ = unix.MunmapPtr(unsafe.Pointer(&mem[0]), uintptr(len(mem))) }
 
 func (l *Link) init(mem []byte) {
 	countProcessors()
@@ -140,6 +162,37 @@ func (l *Link) FDs() (mem, bell0, bell1 int) {
 	return l.memfd, l.side[0].fd, l.side[1].fd
 }
 
+// Segment gives the segment of a flow that lives in the memory of the link; nil
+// when the slot has none, or the link is of one program.
+func (l *Link) Segment(slot int) *Segment {
+	if !l.shared || slot < 0 || slot >= LinkSegments || len(l.mem) < linkBytes {
+		return nil
+	}
+	return &Segment{size: DefaultSize, fd: -1, all: true, link: l, slot: slot}
+}
+
+// Reset makes the segment of a slot ready for a new flow. Whoever made the
+// link calls it, when both ends of the last flow there are closed; false when
+// the slot has no segment.
+func (l *Link) Reset(slot int) bool {
+	if !l.shared || slot < 0 || slot >= LinkSegments {
+		return false
+	}
+	clear(l.mem[inlineCtl(slot):][:pageSize])
+	return true
+}
+
+// Slim gives back what the maker of a link does not need when both sides are
+// in other programs and have it: all but what Reset uses. The link must have
+// no ends here.
+func (l *Link) Slim() {
+	l.closeFDs()
+	if len(l.mem) == linkBytes {
+		unmapLink(l.mem[linkSlim:])
+		l.mem = l.mem[:linkSlim:linkSlim]
+	}
+}
+
 // Poisoned counts the ends of this link whose other side wrote what cannot be.
 func (l *Link) Poisoned() uint64 { return l.poisoned.Load() }
 
@@ -159,7 +212,7 @@ func (l *Link) Close() error {
 	}
 	l.closeFDs()
 	if l.mem != nil {
-		unix.Munmap(l.mem)
+		unmapLink(l.mem)
 		l.mem = nil
 	}
 	return nil

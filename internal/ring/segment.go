@@ -25,6 +25,8 @@ type Segment struct {
 	mu   sync.Mutex
 	fd   int    // -1 when not shared, or given back
 	mem  []byte // nil while nobody uses it and fd can give it again
+	link *Link  // whose memory it lies in; nil for one with memory of its own
+	slot int    // there
 	ends int    // that use mem
 	all  bool   // no more ends will come
 }
@@ -97,6 +99,9 @@ func (s *Segment) FD() int {
 // descriptor back. Until then the memory, and what a closed end has written
 // there, is kept for the other end, whether it comes here or elsewhere.
 func (s *Segment) CloseFD() {
+	if s.link != nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = true
@@ -112,25 +117,32 @@ func (s *Segment) CloseFD() {
 func (s *Segment) Close() { s.CloseFD() }
 
 // acquire maps the segment for one more end.
-func (s *Segment) acquire() ([]byte, error) {
+func (s *Segment) acquire() (ctl, rings []byte, err error) {
+	if s.link != nil {
+		m := s.link.mem
+		return m[inlineCtl(s.slot):][:pageSize], m[inlineRings(s.slot):][:2*s.size], nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mem == nil {
 		if s.fd < 0 {
-			return nil, fmt.Errorf("ring: segment: %w", os.ErrClosed)
+			return nil, nil, fmt.Errorf("ring: segment: %w", os.ErrClosed)
 		}
 		mem, err := mapShared(s.fd, s.bytes())
 		if err != nil {
-			return nil, fmt.Errorf("ring: cannot map a flow: %w", err)
+			return nil, nil, fmt.Errorf("ring: cannot map a flow: %w", err)
 		}
 		s.mem = mem
 	}
 	s.ends++
-	return s.mem, nil
+	return s.mem[:pageSize], s.mem[pageSize:], nil
 }
 
 // release takes back what acquire gave.
 func (s *Segment) release() {
+	if s.link != nil {
+		return // the link keeps it for the next flow
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ends--

@@ -125,7 +125,7 @@ func (o *outbox) now(it item) error {
 	return it.p.end.Pass(func(f fabric.Parcel) error {
 		m := it.p.m
 		m.Link, m.Side, m.Slot = f.Link, uint32(f.Side), uint32(f.Slot)
-		m.HasLink = len(f.FDs) > 1
+		m.HasLink, m.Inline = f.HasLink, f.Inline
 		return o.record(&pb.ToProcess{Request: it.p.request, Body: &pb.ToProcess_Grant{Grant: m}}, f.FDs)
 	})
 }

@@ -110,9 +110,12 @@ func (c *Conn) granted(request uint64, m *pb.Grant, fds []int, lost bool) {
 // open maps what came with a Grant. fds are taken over. The link is nil when
 // this process does not hold it.
 func (c *Conn) open(m *pb.Grant, fds []int, lost bool) (*linked, *ring.End, error) {
-	want := 1
-	if m.HasLink {
-		want = GrantFDs
+	want := GrantFDs
+	if m.Inline {
+		want--
+	}
+	if !m.HasLink {
+		want -= linkFDs
 	}
 	key := linkKey{m.Link, int(m.Side)}
 	c.mu.Lock()
@@ -127,9 +130,11 @@ func (c *Conn) open(m *pb.Grant, fds []int, lost bool) (*linked, *ring.End, erro
 		return l, nil, fmt.Errorf("cannot take the flow: %w: its link came twice", ErrRecord)
 	}
 	if m.HasLink {
-		opened, err := ring.OpenLink(fds[1], fds[2], fds[3], key.side)
+		own := len(fds) - linkFDs
+		opened, err := ring.OpenLink(fds[own], fds[own+1], fds[own+2], key.side)
+		fds = fds[:own]
 		if err != nil {
-			CloseAll(fds[:1])
+			CloseAll(fds)
 			return nil, nil, noMemory(err)
 		}
 		l = &linked{key: key, ring: opened}
@@ -138,12 +143,17 @@ func (c *Conn) open(m *pb.Grant, fds []int, lost bool) (*linked, *ring.End, erro
 		c.mu.Unlock()
 	}
 	if l == nil { // its descriptors were lost before
-		CloseAll(fds[:1])
+		CloseAll(fds)
 		return nil, nil, outOfFiles()
 	}
-	seg, err := ring.OpenSegment(fds[0])
-	if err != nil {
-		return l, nil, noMemory(err)
+	var seg *ring.Segment
+	if !m.Inline {
+		var err error
+		if seg, err = ring.OpenSegment(fds[0]); err != nil {
+			return l, nil, noMemory(err)
+		}
+	} else if seg = l.ring.Segment(int(m.Slot)); seg == nil {
+		return l, nil, fmt.Errorf("cannot take the flow: %w: slot %d has no memory", ErrRecord, m.Slot)
 	}
 	end, err := ring.NewEnd(seg, l.ring, int(m.Slot), key.side)
 	if err != nil {

@@ -23,7 +23,9 @@ const (
 
 // GrantFDs is the most descriptors that travel with a record: the segment, and
 // the memory and two doorbells of a link.
-const GrantFDs = 4
+const GrantFDs = 1 + linkFDs
+
+const linkFDs = 3
 
 // ErrRecord says that the other side sent what is no record of the protocol.
 var ErrRecord = errors.New("malformed record")
