@@ -142,3 +142,30 @@ func TestADaemonWithoutResourcesRefusesFlowsAndGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// A server without descriptors cannot take a flow: it is told why, and its
+// client has a flow that is down, and neither waits.
+func TestAServerWithoutDescriptorsTakesNoFlow(t *testing.T) {
+	d := host.Start(t)
+	s := serve(t, d, "deaf", "one")
+	c := open(t, d)
+	first, err := c.Alloc(t.Context(), "one", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Out.Await(t, "flow")
+	limited(t, s.PID(), unix.RLIMIT_NOFILE, 3, func() {
+		f, err := c.Alloc(t.Context(), "one", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Read(make([]byte, 1)); !errors.Is(err, ouroboros.ErrFlowDown) {
+			t.Errorf("the client reads: %v", err)
+		}
+		f.Close()
+		s.Out.Await(t, "end: cannot take the flow: this process has no file descriptors left; deallocate flows")
+	})
+	first.Close()
+	s.Kill()
+	clean(t, d)
+}
