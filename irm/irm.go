@@ -48,7 +48,7 @@ type Service interface {
 	// DestroyName removes a name with its bindings and registrations; running
 	// flows go on. ErrName when there is none.
 	DestroyName(ctx context.Context, name string) error
-	// ListNames lists the newest names as the reference does.
+	// ListNames lists in the order of the C implementation, which is not sorted.
 	ListNames(ctx context.Context) ([]NameInfo, error)
 	// RegName makes a name reachable in the layer of the IPCP pid. ErrName for
 	// an unknown name, ErrIPCP for an unknown IPCP. May be repeated.

@@ -47,6 +47,10 @@ func Run(ctx context.Context, args []string, env Env) int {
 	c := &call{Command: cmd, env: env}
 	defer c.close()
 	if err := c.run(ctx); err != nil {
+		if ctx.Err() != nil {
+			// A request that was sent is not taken back.
+			err = errors.New("given up; what was asked for may have been done all the same")
+		}
 		env.report(err)
 		return grammar.CodeFailure
 	}

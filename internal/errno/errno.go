@@ -104,7 +104,7 @@ var all = []*Error{Perm, NoEntry, BadFlow, Again, NoMemory, Exist, Invalid, NoFi
 	NameError, Crypt, AuthFailed}
 
 // Number gives the positive number of err: 0 for nil, 1 (EPERM, which is also
-// the reference's "just failed") when nothing better is known.
+// the C implementation's "just failed") when nothing better is known.
 func Number(err error) int {
 	if err == nil {
 		return 0

@@ -29,7 +29,7 @@ import (
 	"ouroboros/qos"
 )
 
-// State is the life of an IPCP. The numbers are those of the reference.
+// State is the life of an IPCP. The numbers are those of the C implementation.
 type State int
 
 // The states. Boot is left for Operational by a bootstrap or an enrolment that

@@ -161,11 +161,11 @@ func (r *Registry) startEnded(st *startup, err error, never bool) {
 		r.count.startFailed++
 		switch {
 		case never:
-			r.log.Warn("a program could not be started on demand", "program", p.path, "err", err, "next start in", time.Until(p.notBefore).Round(time.Millisecond))
+			r.log.Warn("a program could not be started on demand", "program", p.path, "err", err, "pause", time.Until(p.notBefore).Round(time.Millisecond))
 		case endedByHand(err):
 			r.log.Info("somebody ended a program soon after its start on demand", "program", p.path, "pid", st.pid, "by", err)
 		default:
-			attrs := []any{"program", p.path, "pid", st.pid, "next start in", time.Until(p.notBefore).Round(time.Millisecond)}
+			attrs := []any{"program", p.path, "pid", st.pid, "pause", time.Until(p.notBefore).Round(time.Millisecond)}
 			if err != nil {
 				attrs = append(attrs, "err", err)
 			}

@@ -97,7 +97,7 @@ func (l *lineLog) emit() {
 
 func (l *lineLog) tellLost() {
 	if l.lost > 0 {
-		l.log.Info("the program writes more than is logged", "lines not logged", l.lost)
+		l.log.Info("the program writes more than is logged", "lost", l.lost)
 		l.lost = 0
 	}
 }

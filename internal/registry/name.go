@@ -88,7 +88,7 @@ func (r *Registry) implicitName(s string) (*serviceName, error) {
 	return r.ensureName(irm.NameInfo{Name: s, Balance: irm.Spill})
 }
 
-// insertName puts a new name into the list where the reference would: behind
+// insertName puts a new name into the list where the C implementation would: behind
 // the first that compares greater, else in front. r.mu is held.
 func (r *Registry) insertName(n *serviceName) {
 	at := slices.IndexFunc(r.order, func(o *serviceName) bool { return o.info.Name > n.info.Name }) + 1
@@ -139,7 +139,7 @@ func (r *Registry) DestroyName(ctx context.Context, s string) error {
 	return nil
 }
 
-// ListNames lists the names in the order of the reference.
+// ListNames lists the names in the order of the C implementation.
 func (r *Registry) ListNames(context.Context) ([]irm.NameInfo, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

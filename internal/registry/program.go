@@ -22,7 +22,7 @@ import (
 // A bound program binds every process that announces itself afterwards and
 // runs it: because the program is the very file that the process executes, or
 // because it is a script and the process is an interpreter that was given it.
-// As in the reference, processes that run already are not affected, neither by
+// As in the C implementation, processes that run already are not affected, neither by
 // a binding nor by its end: bind or unbind those by their pid.
 type program struct {
 	path     string // as it was bound: absolute
