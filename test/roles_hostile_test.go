@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"ouroboros"
+	"ouroboros/internal/ring"
 )
 
 // stuff fills a flow that nobody reads, blocks in a write, and says why that
@@ -92,6 +93,11 @@ func hostile(c *ouroboros.Client, name string) error {
 	}
 	if err := talk(); err != nil {
 		return err
+	}
+	for range ring.LinkSegments - 1 { // what comes behind them has memory of its own
+		if _, err := c.Alloc(context.Background(), name, nil); err != nil {
+			return err
+		}
 	}
 	first, err := shared()
 	if err != nil {
