@@ -1,6 +1,7 @@
 package ipcp
 
 import (
+	"strings"
 	"sync"
 
 	"ouroboros/internal/errno"
@@ -22,7 +23,7 @@ const (
 	OpJoin
 )
 
-var opWords = [...]string{"be bootstrapped", "be enrolled", "be connected", "register names",
+var opWords = [...]string{"be bootstrapped", "be enrolled", "be connected with others", "register names",
 	"be asked for names", "allocate flows", "be joined"}
 
 // Supports says whether a kind of IPCP has an operation.
@@ -43,6 +44,17 @@ func Supports(t irm.IPCPType, op Op) bool {
 		return t == irm.Broadcast
 	}
 	return false
+}
+
+// kindsThat lists the kinds that have an operation.
+func kindsThat(op Op) string {
+	var kinds []string
+	for t := irm.Local; t <= irm.UDP6; t++ {
+		if Supports(t, op) {
+			kinds = append(kinds, t.String())
+		}
+	}
+	return strings.Join(kinds, ", ")
 }
 
 // Machine is the state of one IPCP and the order of checks before an
@@ -109,7 +121,8 @@ func (m *Machine) CheckHash(op Op, h []byte) error {
 
 func (m *Machine) check(op Op) error {
 	if !Supports(m.kind, op) {
-		return errno.New(errno.NotSup, "IPCP %q cannot %s: its kind, %v, does not have that", m.name, opWords[op], m.kind)
+		return errno.New(errno.NotSup, "IPCP %q cannot %s: it is of type %v", m.name, opWords[op], m.kind).
+			Next("these types can: %s", kindsThat(op))
 	}
 	joins := op == OpBootstrap || op == OpEnroll
 	switch {
