@@ -153,23 +153,27 @@ func TestAServerWithoutDescriptorsTakesNoFlow(t *testing.T) {
 	d := host.Start(t)
 	s := serve(t, d, "deaf", "one")
 	c := open(t, d)
-	first, err := c.Alloc(t.Context(), "one", nil)
-	if err != nil {
-		t.Fatal(err)
+	for range ring.LinkSegments { // the flows that need no descriptors
+		if _, err := c.Alloc(t.Context(), "one", nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.Out.Await(t, "flow")
+	host.Eventually(t, "the server has them", func() bool {
+		return strings.Count(s.Out.String(), "flow") == ring.LinkSegments
+	})
 	limited(t, s.PID(), unix.RLIMIT_NOFILE, 3, func() {
 		f, err := c.Alloc(t.Context(), "one", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.SetReadTimeout(host.Patience)
 		if _, err := f.Read(make([]byte, 1)); !errors.Is(err, ouroboros.ErrFlowDown) {
 			t.Errorf("the client reads: %v", err)
 		}
 		f.Close()
 		s.Out.Await(t, "end: cannot take the flow: this process has no file descriptors left; deallocate flows")
 	})
-	first.Close()
+	c.Close()
 	s.Kill()
 	clean(t, d)
 }
