@@ -90,9 +90,7 @@ func (s *server) serve(ctx context.Context, flow *ouroboros.Flow, fd int) {
 	if why == timedOut {
 		s.out.Printf("Flow %d timed out.\n", fd)
 	}
-	if c.start != 0 {
-		s.out.Printf("Flow %d in all: %s\n", fd, total.line(span))
-	}
+	s.out.Printf("Flow %d in all: %s\n", fd, total.line(span))
 }
 
 // begin and end bracket the test of a session.
