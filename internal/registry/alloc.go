@@ -43,6 +43,33 @@ func (h *Process) Alloc(ctx context.Context, dst string, spec qos.Spec) (*Grant,
 	return g, nil
 }
 
+// AllocNow allocates a flow to a name for which a process of this node waits
+// with an accept, and gives nil when there is none or anything else is in the
+// way: then Alloc finds out. It does not wait.
+func (h *Process) AllocNow(dst string, spec qos.Spec) *Grant {
+	r, p := h.r, h.proc
+	r.mu.Lock()
+	n := r.names[dst]
+	if n == nil || n.queue.Len() > 0 || h.alive() != nil || p.nFlows >= r.cfg.Limits.FlowsPerProcess {
+		r.mu.Unlock()
+		return nil
+	}
+	var self *proc
+	if p.ipcp != nil {
+		self = p
+	}
+	a := n.take(self)
+	if a == nil {
+		r.mu.Unlock()
+		return nil
+	}
+	g, _, err := r.join(h, a, n, spec)
+	if err != nil {
+		return nil
+	}
+	return g
+}
+
 // refused counts and tells an allocation that failed.
 func (h *Process) refused(dst string, err error) {
 	r := h.r

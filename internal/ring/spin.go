@@ -13,7 +13,7 @@ import (
 const (
 	looksPerRound = 32
 	maxRounds     = 2048 // must outlast a wake-up of the other side
-	firstRounds   = 256
+	firstRounds   = 16
 	minRounds     = 1
 	timedRounds   = 128  // from here on the clock is looked at
 	yieldRounds   = 1024 // a yield may wake a thread: not often

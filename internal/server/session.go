@@ -162,6 +162,10 @@ func (p *process) read() error {
 func (p *process) handle(m *pb.ToDaemon) error {
 	switch b := m.Body.(type) {
 	case *pb.ToDaemon_Alloc:
+		if g := p.allocNow(m.Request, b.Alloc); g != nil {
+			p.grant(m.Request, g)
+			return nil
+		}
 		return p.begin(m, func(ctx context.Context) (*registry.Grant, error) {
 			return p.registry.Alloc(ctx, b.Alloc.Dst, b.Alloc.Qos.Spec())
 		})
@@ -201,6 +205,19 @@ func (p *process) bind(ctx context.Context, name string) error {
 		return err
 	}
 	return p.registry.Bind(ctx, name)
+}
+
+// allocNow answers the common case where it was read: a server waits, and no
+// other goroutine needs to be woken. Nil when there is more to it.
+func (p *process) allocNow(request uint64, a *pb.Alloc) *registry.Grant {
+	p.mu.Lock()
+	_, taken := p.requests[request]
+	full := len(p.requests) >= p.s.limits.Pending
+	p.mu.Unlock()
+	if taken || full || request == 0 {
+		return nil
+	}
+	return p.registry.AllocNow(a.Dst, a.Qos.Spec())
 }
 
 // begin runs a request on a goroutine of its own.
