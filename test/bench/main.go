@@ -467,12 +467,31 @@ func (b *bench) alloc() error {
 		return err
 	}
 	took := time.Since(begin).Seconds()
-	row("allocate and deallocate, one after the other", fmt.Sprintf("%.0f/s", n*1.1/took), "", "", "at least 5,000/s")
-	row("allocate and deallocate, median and p99", us(s.p50)+", "+us(s.p99), "", "", "p99 below 2 ms")
+	row("allocate and deallocate, one after the other: rate, median, p99",
+		fmt.Sprintf("%.0f/s, %s, %s", n*1.1/took, us(s.p50), us(s.p99)), "", "", "at least 5,000/s, p99 below 2 ms")
+
+	// The same from one client that has four under way.
+	var together sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	p99 := time.Duration(0)
+	begin = time.Now()
+	for range 4 {
+		together.Go(func() {
+			s, err := measure(n/4, once)
+			mu.Lock()
+			failed = errors.Join(failed, err)
+			p99 = max(p99, s.p99)
+			mu.Unlock()
+		})
+	}
+	together.Wait()
+	if failed != nil {
+		return failed
+	}
+	row("the same, four at a time: rate, p99", fmt.Sprintf("%.0f/s, %s", n*1.1/time.Since(begin).Seconds(), us(p99)), "", "", "at least 5,000/s, p99 below 2 ms")
 
 	var wg sync.WaitGroup
-	var failed error
-	var mu sync.Mutex
 	begin = time.Now()
 	for range 200 {
 		wg.Go(func() {
@@ -624,6 +643,9 @@ func (b *bench) autostart() error {
 		}
 		times = append(times, time.Since(begin))
 		f.Close()
+		// A program that ends within a second of its start is held back a
+		// little; that is not what is measured.
+		time.Sleep(1100 * time.Millisecond)
 		procs, err := b.irm.ListProcesses(ctx)
 		if err != nil {
 			return err
