@@ -74,6 +74,9 @@ func TestTwoServersOfANameTakeTurns(t *testing.T) {
 		}
 		f.Close()
 	}
+	host.Eventually(t, "both servers have said what they got", func() bool {
+		return strings.Count(a.Out.String()+b.Out.String(), "flow") == 20
+	})
 	if x, y := strings.Count(a.Out.String(), "flow"), strings.Count(b.Out.String(), "flow"); x != 10 || y != 10 {
 		t.Errorf("of 20 flows one server got %d and the other %d", x, y)
 	}
