@@ -56,6 +56,8 @@ func TestRingIsAQueueOfMessages(t *testing.T) {
 				}
 			case err == nil:
 				queue = append(queue, p)
+			case err == errno.Again && len(queue) > 0 && a.out.tail-a.out.head+recordSize(len(p)) > uint64(size):
+				// Full with what was skipped, until the next read passes over it.
 			case err != errno.Again || len(queue) == 0 || used+int(recordSize(len(p))) <= int(a.out.window)/2:
 				t.Fatalf("write of %d bytes with %d of %d used: %v", len(p), used, size, err)
 			}
