@@ -56,12 +56,18 @@ func Pair(tb testing.TB, options ...Option) (a, b *Space) {
 // Connect joins two namespaces by a veth pair with the addresses of a Pair,
 // all up. It is also what re-creates the pair after DeleteLink.
 func Connect(a, b *Space, options ...Option) error {
+	if err := Join(a, Dev, b, Dev); err != nil {
+		return err
+	}
+	return Dress(a, b, options...)
+}
+
+// Dress does to the interfaces Dev of two spaces what Connect does to those
+// that it joins: for spaces with something else than a veth pair between them.
+func Dress(a, b *Space, options ...Option) error {
 	var s shape
 	for _, o := range options {
 		o(&s)
-	}
-	if err := Join(a, Dev, b, Dev); err != nil {
-		return err
 	}
 	return errors.Join(a.dress(s, addrA), b.dress(s, addrB))
 }
@@ -108,19 +114,31 @@ func (s *Space) dress(sh shape, addrs []netip.Prefix) error {
 }
 
 // Up sets an interface up; the carrier of a veth is there when both ends are.
-func (s *Space) Up(dev string) error { return s.IP("link", "set", dev, "up") }
+func (s *Space) Up(dev string) error { return s.IP("link", "set", "dev", dev, "up") }
 
 // Down sets an interface down, and takes the carrier of the other end.
-func (s *Space) Down(dev string) error { return s.IP("link", "set", dev, "down") }
+func (s *Space) Down(dev string) error { return s.IP("link", "set", "dev", dev, "down") }
+
+// Quiet keeps the kernel from speaking on an interface of its own accord: no
+// IPv6 on it.
+func (s *Space) Quiet(dev string) error {
+	return s.Do(func() error {
+		const conf = "/proc/sys/net/ipv6/conf/"
+		if _, err := os.Stat(conf); err != nil {
+			return nil // no IPv6 here
+		}
+		return os.WriteFile(conf+dev+"/disable_ipv6", []byte("1"), 0o644)
+	})
+}
 
 // SetMTU sets the MTU of an interface in bytes.
 func (s *Space) SetMTU(dev string, n int) error {
-	return s.IP("link", "set", dev, "mtu", strconv.Itoa(n))
+	return s.IP("link", "set", "dev", dev, "mtu", strconv.Itoa(n))
 }
 
 // DeleteLink removes an interface; a veth goes with its other end. Connect or
 // Join makes it again.
-func (s *Space) DeleteLink(dev string) error { return s.IP("link", "del", dev) }
+func (s *Space) DeleteLink(dev string) error { return s.IP("link", "del", "dev", dev) }
 
 // AddAddr gives an interface an address, usable at once.
 func (s *Space) AddAddr(dev string, p netip.Prefix) error {
