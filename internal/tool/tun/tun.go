@@ -41,6 +41,10 @@ type Device struct {
 func Open(name string) (*Device, error) {
 	fd, err := unix.Open(node, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return nil, errno.New(errno.Perm, "this user may not open %s", node).
+				Next("run it as root, or let users in, who need a device made for them all the same: sudo chmod 666 %s", node)
+		}
 		return nil, openFailed(name, err)
 	}
 	request, err := unix.NewIfreq(name)
