@@ -15,7 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
+	"sync"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/grammar"
@@ -45,8 +45,9 @@ func Run(ctx context.Context, args []string, env Env) int {
 		return env.misunderstood(err)
 	}
 	c := &call{Command: cmd, env: env}
-	defer c.close()
-	if err := c.run(ctx); err != nil {
+	err = c.run(ctx)
+	c.close()
+	if err != nil {
 		if ctx.Err() != nil {
 			// A request that was sent is not taken back.
 			err = errors.New("given up; what was asked for may have been done all the same")
@@ -62,12 +63,10 @@ type call struct {
 	*grammar.Command
 	env   Env
 	svc   Service
-	still *time.Timer // tells that the daemon takes long; nil when nobody waits
-}
+	still *reminder // tells that the daemon takes long; nil when nobody waits
 
-// patience is how long a person waits without a word. Enrolling may take
-// longer, and a daemon may hang.
-const patience = 5 * time.Second
+	warning sync.Mutex // held while writing a warning
+}
 
 // operations by the path of their node.
 var operations = map[string]func(*call, context.Context) error{
@@ -119,8 +118,8 @@ func (c *call) run(ctx context.Context) error {
 // service reaches the daemon at first use.
 func (c *call) service(ctx context.Context) (Service, error) {
 	if c.svc == nil {
-		if c.Node.Path() != grammar.CompleteWord && c.Node.Path() != "watch" {
-			c.still = time.AfterFunc(patience, func() {
+		if c.still == nil && c.Node.Path() != grammar.CompleteWord && c.Node.Path() != "watch" {
+			c.still = remind(patience, func() {
 				c.warn("the daemon has not answered yet; Ctrl-C gives up")
 			})
 		}
@@ -133,10 +132,10 @@ func (c *call) service(ctx context.Context) (Service, error) {
 	return c.svc, nil
 }
 
+// close ends what the command began. Nothing is written after it but what the
+// caller writes.
 func (c *call) close() {
-	if c.still != nil {
-		c.still.Stop()
-	}
+	c.still.stop()
 	if c.svc != nil {
 		c.svc.Close()
 	}
@@ -149,6 +148,8 @@ func (c *call) printf(format string, args ...any) error {
 
 // warn tells of something that does not stop the command.
 func (c *call) warn(format string, args ...any) {
+	c.warning.Lock()
+	defer c.warning.Unlock()
 	fmt.Fprintf(c.env.Stderr, "irm: warning: %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
