@@ -3,6 +3,7 @@ package ring
 import (
 	"bytes"
 	"errors"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -92,7 +93,7 @@ func TestTheLastEndGivesFilledMemoryOfALinkBack(t *testing.T) {
 	}
 	resident := func() (n int) {
 		pages := make([]byte, 2*DefaultSize/pageSize)
-		if err := mincore(side[0].mem[inlineRings(3):][:2*DefaultSize], pages); err != nil {
+		if err := mincore(side[0].rings[inlineRings(3):][:2*DefaultSize], pages); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range pages {
@@ -128,4 +129,23 @@ func TestOnlyLowSlotsOfSharedLinksHaveMemory(t *testing.T) {
 	if heap.Reset(0) || heap.Segment(0) != nil {
 		t.Error("a link of one program has segments")
 	}
+}
+
+// The last of both sides takes the link while a new flow is made on it.
+func TestASlotIsResetWhileTheMakerGivesTheRestBack(t *testing.T) {
+	maker, err := NewLink(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer maker.Close()
+	var reset sync.WaitGroup
+	reset.Go(func() {
+		for slot := range LinkSegments {
+			if !maker.Reset(slot) {
+				t.Errorf("slot %d has no memory", slot)
+			}
+		}
+	})
+	maker.Slim()
+	reset.Wait()
 }

@@ -39,15 +39,18 @@ const (
 	summaryWords = bitmapWords / 64
 )
 
+// inlineCtl is where the control page of a slot lies in Link.mem, inlineRings
+// where its rings lie in Link.rings.
 func inlineCtl(slot int) int   { return linkBells + slot*pageSize }
-func inlineRings(slot int) int { return linkSlim + slot*2*DefaultSize }
+func inlineRings(slot int) int { return slot * 2 * DefaultSize }
 
 // Link carries the doorbells of all flows between two owners. In one program
 // both sides use the same Link.
 type Link struct {
 	shared   bool
-	mem      []byte
-	memfd    int // -1 when opened here
+	mem      []byte // up to linkSlim; stays where it is until Close
+	rings    []byte // of the LinkSegments flows; nil in one program, or given back
+	memfd    int    // -1 when opened here
 	poisoned atomic.Uint64
 
 	side [2]bell
@@ -145,6 +148,9 @@ func unmapLink(mem []byte) { _ = unix.MunmapPtr(unsafe.Pointer(&mem[0]), uintptr
 func (l *Link) init(mem []byte) {
 	countProcessors()
 	l.mem = mem
+	if len(mem) > linkSlim {
+		l.mem, l.rings = mem[:linkSlim:linkSlim], mem[linkSlim:]
+	}
 	for i := range l.side {
 		b, m := &l.side[i], mem[i*linkSide:]
 		b.link = l
@@ -165,7 +171,7 @@ func (l *Link) FDs() (mem, bell0, bell1 int) {
 // Segment gives the segment of a flow that lives in the memory of the link; nil
 // when the slot has none, or the link is of one program.
 func (l *Link) Segment(slot int) *Segment {
-	if !l.shared || slot < 0 || slot >= LinkSegments || len(l.mem) < linkBytes {
+	if !l.shared || slot < 0 || slot >= LinkSegments || l.rings == nil {
 		return nil
 	}
 	return &Segment{size: DefaultSize, fd: -1, all: true, link: l, slot: slot}
@@ -183,14 +189,11 @@ func (l *Link) Reset(slot int) bool {
 }
 
 // Slim gives back what the maker of a link does not need when both sides are
-// in other programs and have it: all but what Reset uses. The link must have
-// no ends here.
+// in other programs and have it: all but what Reset uses, which may run at the
+// same time. The link must have no ends here.
 func (l *Link) Slim() {
 	l.closeFDs()
-	if len(l.mem) == linkBytes {
-		unmapLink(l.mem[linkSlim:])
-		l.mem = l.mem[:linkSlim:linkSlim]
-	}
+	l.unmapRings()
 }
 
 // Poisoned counts the ends of this link whose other side wrote what cannot be.
@@ -211,11 +214,19 @@ func (l *Link) Close() error {
 		}
 	}
 	l.closeFDs()
+	l.unmapRings()
 	if l.mem != nil {
 		unmapLink(l.mem)
 		l.mem = nil
 	}
 	return nil
+}
+
+func (l *Link) unmapRings() {
+	if l.rings != nil {
+		unmapLink(l.rings)
+		l.rings = nil
+	}
 }
 
 func (l *Link) closeFDs() {

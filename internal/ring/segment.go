@@ -119,8 +119,8 @@ func (s *Segment) Close() { s.CloseFD() }
 // acquire maps the segment for one more end.
 func (s *Segment) acquire() (ctl, rings []byte, err error) {
 	if s.link != nil {
-		m := s.link.mem
-		return m[inlineCtl(s.slot):][:pageSize], m[inlineRings(s.slot):][:2*s.size], nil
+		l := s.link
+		return l.mem[inlineCtl(s.slot):][:pageSize], l.rings[inlineRings(s.slot):][:2*s.size], nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
