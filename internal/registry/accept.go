@@ -126,12 +126,12 @@ func (h *Process) room(doing string, have, limit int, what string) error {
 	r := h.r
 	if have >= limit {
 		r.count.limit++
-		return errno.New(errno.NoBufs, "cannot %s: process %d has %d %s, the most is %d", doing, h.proc.id.PID, have, what, limit)
+		return errno.New(errno.NoBufs, "cannot %s: process %d has %d %s, the most is %d", doing, h.pid, have, what, limit)
 	}
 	if h.proc.nFlows >= r.cfg.Limits.FlowsPerProcess {
 		r.count.limit++
 		return errno.New(errno.NoBufs, "cannot %s: process %d holds %d flows, the most is %d",
-			doing, h.proc.id.PID, h.proc.nFlows, r.cfg.Limits.FlowsPerProcess).Next("deallocate some")
+			doing, h.pid, h.proc.nFlows, r.cfg.Limits.FlowsPerProcess).Next("deallocate some")
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func (h *Process) refused(dst string, err error) {
 	defer r.mu.Unlock()
 	r.count.refused++
 	if len(r.watchers) > 0 {
-		r.publish(irm.Event{Kind: "flow", Action: "refused", Name: dst, PID: h.proc.id.PID, Detail: err.Error()})
+		r.publish(irm.Event{Kind: "flow", Action: "refused", Name: dst, PID: h.pid, Detail: err.Error()})
 	}
 }
 

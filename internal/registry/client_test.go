@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -72,4 +73,20 @@ func TestABoundProgramThatIsNotStartedIsWaitedForOnceItRuns(t *testing.T) {
 			}
 		})
 	})
+}
+
+// Two connections of a process: one is asked and ends while the other says that
+// the process runs another program by now.
+func TestAConnectionEndsWhileItsProcessBecomesAnotherProgram(t *testing.T) {
+	n := newNode(t, nil)
+	first := n.announce(t, 30, "/usr/bin/one")
+	var left sync.WaitGroup
+	left.Go(func() {
+		if pid := first.PID(); pid != 30 {
+			t.Errorf("pid %d", pid)
+		}
+		first.Exit()
+	})
+	n.announce(t, 30, "/usr/bin/two")
+	left.Wait()
 }

@@ -121,7 +121,7 @@ func (h *Process) Dealloc(id int) error {
 	if x == nil {
 		r.count.notOwned++
 		r.mu.Unlock()
-		return errno.New(errno.NotAlloc, "cannot deallocate flow %d: process %d does not hold it", id, h.proc.id.PID)
+		return errno.New(errno.NotAlloc, "cannot deallocate flow %d: process %d does not hold it", id, h.pid)
 	}
 	peer := r.release(x)
 	r.mu.Unlock()
@@ -167,7 +167,7 @@ func (r *Registry) join(h *Process, a *accept, n *serviceName, spec qos.Spec) (g
 		return nil, again, err
 	}
 	rec := &record{
-		id: id, id2: id2, name: n.info.Name, clientPID: h.proc.id.PID, serverPID: s.proc.id.PID,
+		id: id, id2: id2, name: n.info.Name, clientPID: h.pid, serverPID: s.proc.id.PID,
 		spec: spec, mpl: directMPL, since: time.Now(),
 	}
 	idC := id
@@ -232,7 +232,7 @@ func (r *Registry) carry(h *Process, a *accept, e *ipcpEntry, n string, f flow.F
 		err = h.alive()
 	} else if err == nil && !a.usable() {
 		// Attached once, the flow cannot be given to another server.
-		err = errno.New(errno.Pipe, "process %d has left the node", h.proc.id.PID)
+		err = errno.New(errno.Pipe, "process %d has left the node", h.pid)
 	}
 	if err == nil && e.state != stateUp {
 		err = errno.New(errno.FlowDown, "the IPCP %q has ended", e.name)
@@ -250,10 +250,10 @@ func (r *Registry) carry(h *Process, a *accept, e *ipcpEntry, n string, f flow.F
 	rec := &record{id: id, name: n, carrier: e, spec: spec, mpl: mpl, since: time.Now()}
 	x := h.hold(rec, id, end)
 	if a == nil {
-		rec.client, rec.clientPID = x, h.proc.id.PID
+		rec.client, rec.clientPID = x, h.pid
 		r.count.outgoing++
 	} else {
-		rec.server, rec.serverPID = x, h.proc.id.PID
+		rec.server, rec.serverPID = x, h.pid
 		r.count.incoming++
 	}
 	r.flows[id] = rec

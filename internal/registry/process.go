@@ -40,6 +40,7 @@ type proc struct {
 type Process struct {
 	r     *Registry
 	proc  *proc
+	pid   int // of proc
 	owner Owner
 	ctx   context.Context // ends at Exit
 	end   context.CancelFunc
@@ -86,20 +87,20 @@ func (r *Registry) announce(id Identity, look appearance, o Owner) (*Process, er
 		p.id, p.program = id, id.Exe
 		r.bindByProgram(p, look)
 	}
-	h := &Process{r: r, proc: p, owner: o, ends: make(map[int]*held)}
+	h := &Process{r: r, proc: p, pid: id.PID, owner: o, ends: make(map[int]*held)}
 	h.ctx, h.end = context.WithCancel(r.ctx)
 	p.handles[h] = struct{}{}
 	return h, nil
 }
 
 // PID is the number of the process.
-func (h *Process) PID() int { return h.proc.id.PID }
+func (h *Process) PID() int { return h.pid }
 
 // Exit releases everything of the handle at once: calls that wait fail, and
 // the other ends of its flows get EventDown. With the last handle of a pid its
 // bindings go. Calling it again does nothing.
 func (h *Process) Exit() {
-	h.shut(errno.New(errno.Pipe, "process %d has left the node", h.proc.id.PID))
+	h.shut(errno.New(errno.Pipe, "process %d has left the node", h.pid))
 }
 
 // shut is Exit; why is what calls that wait return.
@@ -195,7 +196,7 @@ func (h *Process) alive() error {
 		return errClosed()
 	}
 	if h.gone {
-		return errno.New(errno.Pipe, "process %d has left the node", h.proc.id.PID)
+		return errno.New(errno.Pipe, "process %d has left the node", h.pid)
 	}
 	return nil
 }
