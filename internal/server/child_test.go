@@ -100,8 +100,9 @@ var roles = map[string]func(dir, arg string) error{
 	},
 }
 
-// process is another process that plays a role.
+// other is another process that plays a role.
 type other struct {
+	t   testing.TB
 	cmd *exec.Cmd
 	in  interface{ Close() error }
 	out *bufio.Reader
@@ -138,7 +139,7 @@ func (d *daemon) runWith(role string, attr *syscall.SysProcAttr) (*other, <-chan
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	p := &other{cmd: cmd, in: in, out: bufio.NewReader(out)}
+	p := &other{t: d.t, cmd: cmd, in: in, out: bufio.NewReader(out)}
 	d.t.Cleanup(p.end)
 	said := make(chan string, 1)
 	go func() {
@@ -158,8 +159,14 @@ func (p *other) kill() {
 
 func (p *other) end() {
 	p.in.Close()
-	p.cmd.Wait()
+	if p.cmd.Wait(); p.cmd.ProcessState.ExitCode() == raceExit {
+		p.t.Errorf("there was a data race in process %d", p.cmd.Process.Pid)
+	}
 }
+
+// raceExit is the exit code with which the race detector ends a process that
+// had a data race.
+const raceExit = 66
 
 // testBinary gives a copy of this binary that every user can run.
 func testBinary(t testing.TB) string {
@@ -192,8 +199,10 @@ func startDaemonProcess(t *testing.T, role string) (*daemonProcess, string) {
 	return &daemonProcess{p, d.dir}, line
 }
 
-// tightDaemon serves with few descriptors to spare.
-func tightDaemon(dir, _ string) error {
+// tightDaemon serves with few descriptors to spare: arg is its limit.
+func tightDaemon(dir, arg string) error {
+	var most uint64
+	fmt.Sscan(arg, &most)
 	f := fabric.New(noPorts)
 	node, err := registry.New(registry.Config{Fabric: f})
 	if err != nil {
@@ -203,7 +212,7 @@ func tightDaemon(dir, _ string) error {
 	if err != nil {
 		return err
 	}
-	unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 40, Max: 4096})
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: most, Max: 4096})
 	go s.Serve(background())
 	return nil
 }

@@ -119,13 +119,17 @@ const maxArgs = 64 << 10
 
 // identity describes the process for the registry. What cannot be read, of a
 // process of another user, stays empty. ErrPipe when the process has ended:
-// the pid may be somebody else's by now.
+// the pid may be somebody else's by now. ErrNoFiles when the node has no
+// descriptors to look with: what it did not see is not empty.
 func (p *peer) identity(pidfd *os.File) (registry.Identity, error) {
 	id := registry.Identity{PID: p.pid, UID: p.uid, GID: p.gid}
 	proc := filepath.Join("/proc", strconv.Itoa(p.pid))
 	id.Exe, _ = os.Readlink(filepath.Join(proc, "exe"))
 	id.Dir, _ = os.Readlink(filepath.Join(proc, "cwd"))
-	id.Args = readArgs(filepath.Join(proc, "cmdline"))
+	var err error
+	if id.Args, err = readArgs(filepath.Join(proc, "cmdline")); outOfFiles(err) {
+		return id, errNoFiles()
+	}
 	id.Group, _ = unix.Getpgid(p.pid)
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
@@ -141,19 +145,25 @@ func (p *peer) identity(pidfd *os.File) (registry.Identity, error) {
 	return id, nil
 }
 
-func readArgs(path string) []string {
+func readArgs(path string) ([]string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer f.Close()
 	buf := make([]byte, maxArgs)
-	n, _ := f.Read(buf)
+	n, err := f.Read(buf)
 	var args []string
 	for arg := range bytes.SplitSeq(bytes.TrimSuffix(buf[:n], []byte{0}), []byte{0}) {
 		args = append(args, string(arg))
 	}
-	return args
+	return args, err
+}
+
+// errNoFiles is for a client whom the node has no descriptors to look at.
+func errNoFiles() error {
+	return errno.New(errno.NoFiles, "cannot use this node: it has no file descriptors left").
+		Next("raise the limit of the daemon (LimitNOFILE, ulimit -n)")
 }
 
 // outOfFiles reports whether err says that descriptors or memory ran out.

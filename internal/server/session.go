@@ -128,8 +128,7 @@ func (s *Server) greet(c *net.UnixConn, peer *peer) (pidfd *os.File, id registry
 	}
 	if pidfd, err = peer.pidfd(c); err != nil {
 		if outOfFiles(err) {
-			return nil, id, errno.New(errno.NoFiles, "cannot use this node: it has no file descriptors left").
-				Next("raise the limit of the daemon (LimitNOFILE, ulimit -n)")
+			return nil, id, errNoFiles()
 		}
 		return nil, id, fmt.Errorf("watch process %d: %w", peer.pid, err)
 	}
