@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -205,6 +207,20 @@ func TestWatchEndsWithTheDaemon(t *testing.T) {
 	}
 }
 
+// The end of the server cancels the calls that run, and their answers may get
+// through before the connections go.
+func TestAWatchThatTheEndCutsShortSaysSo(t *testing.T) {
+	d := start(t, Config{})
+	c := d.client()
+	done := make(chan error, 1)
+	go func() { done <- c.Watch(soon(t), func(irm.Event) error { return nil }) }()
+	eventually(t, "the call is there", func() bool { return d.s.count.calls.Load() > 0 })
+	d.s.stop() // as Close begins
+	if err := <-done; !errors.Is(err, errno.IRMd) || !strings.Contains(err.Error(), "is stopping") {
+		t.Errorf("watch: %v", err)
+	}
+}
+
 func TestAScriptUsesJSON(t *testing.T) {
 	d := start(t, Config{})
 	if status, body := d.post("CreateName", `{"name":"web","balance":"SPILL"}`); status != 200 || body != "{}" {
@@ -305,6 +321,26 @@ func TestRequestsAreBounded(t *testing.T) {
 		}
 	}
 	d.works()
+}
+
+// A connection that was refused stays for a while, so that its client can read
+// why.
+func TestTheEndWaitsForConnectionsThatWereRefused(t *testing.T) {
+	d := start(t, Config{})
+	req, err := http.NewRequest("GET", "http://irmd/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Long", strings.Repeat("x", 4*maxHeader))
+	if r, err := d.script().Do(req); err == nil {
+		r.Body.Close()
+	}
+	d.s.Close()
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	if bytes.Contains(stacks, []byte("closeWriteAndWait")) {
+		t.Errorf("a connection is still there:\n%s", stacks)
+	}
 }
 
 func TestCallsAreBounded(t *testing.T) {

@@ -59,6 +59,15 @@ func rpcError(err error) error {
 // errorWriter checks permission before every call and dresses its error.
 type errorWriter struct{ s *Server }
 
+// dress is rpcError for what a call ended with. The end of the server cancels
+// the calls that run: their callers did not give up, they learn why.
+func (e *errorWriter) dress(err error) error {
+	if errors.Is(err, context.Canceled) && e.s.ctx.Err() != nil {
+		err = errno.New(errno.IRMd, "the IRM daemon is stopping")
+	}
+	return rpcError(err)
+}
+
 // WrapUnary implements connect.Interceptor.
 func (e *errorWriter) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
@@ -66,7 +75,7 @@ func (e *errorWriter) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			return nil, rpcError(err)
 		}
 		res, err := next(ctx, req)
-		return res, rpcError(err)
+		return res, e.dress(err)
 	}
 }
 
@@ -76,7 +85,7 @@ func (e *errorWriter) WrapStreamingHandler(next connect.StreamingHandlerFunc) co
 		if err := e.s.allow(ctx, conn.Spec().Procedure); err != nil {
 			return rpcError(err)
 		}
-		return rpcError(next(ctx, conn))
+		return e.dress(next(ctx, conn))
 	}
 }
 

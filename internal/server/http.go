@@ -43,9 +43,10 @@ func (s *Server) newHTTP() *http.Server {
 	mux.HandleFunc("GET /events", s.events)
 	mux.HandleFunc("GET /metrics", s.metrics)
 	return &http.Server{
-		Handler:           s.calls.count(bounded(mux)),
+		Handler:           bounded(mux),
 		ReadHeaderTimeout: bodyTime,
 		IdleTimeout:       idleTime,
+		ConnState:         s.conns.changed,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return s.ctx },
@@ -81,6 +82,10 @@ func (l *apiListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !l.s.conns.enter() {
+			c.Close()
+			return nil, net.ErrClosed
+		}
 		p, err := l.s.admit(c, &l.s.door)
 		if err == nil {
 			l.s.count.calls.Add(1)
@@ -90,6 +95,7 @@ func (l *apiListener) Accept() (net.Conn, error) {
 		case l.refused <- struct{}{}:
 			return &apiConn{UnixConn: c, refusal: err, leave: func() { <-l.refused }}, nil
 		default:
+			l.s.conns.served.Done()
 			c.Close()
 		}
 	}
@@ -148,33 +154,37 @@ func bounded(next http.Handler) http.Handler {
 	})
 }
 
-// calls counts the handlers that run, for whoever closes the server.
-type calls struct {
+// conns counts the connections to the management socket, with the handlers
+// that run on them, for whoever closes the server.
+type conns struct {
 	mu     sync.Mutex
 	closed bool
-	run    sync.WaitGroup
+	served sync.WaitGroup
 }
 
-func (c *calls) count(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.mu.Lock()
-		if c.closed {
-			c.mu.Unlock()
-			http.Error(w, "the IRM daemon is stopping", http.StatusServiceUnavailable)
-			return
-		}
-		c.run.Add(1)
-		c.mu.Unlock()
-		defer c.run.Done()
-		next.ServeHTTP(w, r)
-	})
+// enter counts a connection; false when no more are served.
+func (c *conns) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.served.Add(1)
+	}
+	return !c.closed
 }
 
-func (c *calls) wait() {
+// changed is the http.Server's ConnState.
+func (c *conns) changed(_ net.Conn, to http.ConnState) {
+	if to == http.StateClosed || to == http.StateHijacked {
+		c.served.Done()
+	}
+}
+
+// wait returns when none is served any more.
+func (c *conns) wait() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.run.Wait()
+	c.served.Wait()
 }
 
 // metrics shows the counters of the node in the text format that monitoring

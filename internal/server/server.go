@@ -81,7 +81,7 @@ type Server struct {
 	stop   context.CancelFunc // ends all sessions and calls
 	ctx    context.Context
 	work   sync.WaitGroup // the accept loop and the sessions
-	calls  calls          // that run on the management socket
+	conns  conns          // to the management socket
 	close  sync.Once
 	failed error
 }
@@ -177,7 +177,7 @@ func (s *Server) Close() error {
 		s.http.Close()
 		s.api.Close()
 		s.work.Wait()
-		s.calls.wait()
+		s.conns.wait()
 		s.failed = s.dir.Close()
 	})
 	return s.failed
