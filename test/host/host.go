@@ -5,9 +5,7 @@ package host
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"ouroboros/internal/netns"
 	"ouroboros/irm"
 )
 
@@ -68,9 +67,10 @@ func Root() string {
 
 // Daemon is a running irmd.
 type Daemon struct {
-	Dir string // runtime directory
-	Cmd *exec.Cmd
-	Irm *irm.Client
+	Dir   string // runtime directory
+	Cmd   *exec.Cmd
+	Irm   *irm.Client
+	Space *netns.Space // that it and its programs run in; nil: that of the test
 
 	bin  string
 	log  *Output
@@ -132,9 +132,31 @@ func Start(t testing.TB, args ...string) *Daemon {
 // StartIn runs a daemon in dir.
 func StartIn(t testing.TB, dir string, args ...string) *Daemon {
 	t.Helper()
-	d := &Daemon{Dir: dir, bin: Bin(t), log: NewOutput(), done: make(chan struct{})}
-	d.Cmd = exec.Command(filepath.Join(d.bin, "irmd"), append([]string{"--stdout"}, args...)...)
-	d.Cmd.Env = d.Env()
+	return start(t, nil, dir, args...)
+}
+
+// StartAt runs a daemon in a new directory inside a network namespace; what
+// the Daemon runs is inside as well.
+func StartAt(t testing.TB, space *netns.Space, args ...string) *Daemon {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ouroboros-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return start(t, space, dir, args...)
+}
+
+// Again runs a daemon in the place of one that has ended.
+func (d *Daemon) Again(t testing.TB, args ...string) *Daemon {
+	t.Helper()
+	return start(t, d.Space, d.Dir, args...)
+}
+
+func start(t testing.TB, space *netns.Space, dir string, args ...string) *Daemon {
+	t.Helper()
+	d := &Daemon{Dir: dir, Space: space, bin: Bin(t), log: NewOutput(), done: make(chan struct{})}
+	d.Cmd = d.command(context.Background(), "irmd", append([]string{"--stdout"}, args...)...)
 	d.Cmd.Stdout, d.Cmd.Stderr = d.log, d.log
 	if err := d.Cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -228,27 +250,24 @@ func (d *Daemon) Stop(t testing.TB) int {
 	return d.Cmd.ProcessState.ExitCode()
 }
 
-// Result is what a command did.
-type Result struct {
-	Stdout, Stderr string
-	Code           int
-}
-
 // Run runs a command of ours to its end.
 func (d *Daemon) Run(t testing.TB, name string, args ...string) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*Patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, d.path(name), args...)
-	cmd.Env = d.Env()
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
+	return finish(t, d.command(ctx, name, args...))
+}
+
+// command is a program beside the daemon.
+func (d *Daemon) command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	var cmd *exec.Cmd
+	if d.Space == nil {
+		cmd = exec.CommandContext(ctx, d.path(name), args...)
+	} else {
+		cmd = d.Space.Command(ctx, d.path(name), args...)
 	}
-	return Result{out.String(), errs.String(), cmd.ProcessState.ExitCode()}
+	cmd.Env = d.Env()
+	return cmd
 }
 
 func (d *Daemon) path(name string) string {
@@ -261,60 +280,15 @@ func (d *Daemon) path(name string) string {
 // OK runs a command that must succeed and gives its standard output.
 func (d *Daemon) OK(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	r := d.Run(t, name, args...)
-	if r.Code != 0 {
-		t.Fatalf("%s %s: exit %d\n%s%s", name, strings.Join(args, " "), r.Code, r.Stdout, r.Stderr)
-	}
-	return r.Stdout
-}
-
-// Process is a program in the background.
-type Process struct {
-	Cmd  *exec.Cmd
-	Out  *Output
-	In   io.WriteCloser
-	done chan struct{}
+	return d.Run(t, name, args...).must(t, name, args)
 }
 
 // Go runs a program in the background; it is killed at the end of the test.
 func (d *Daemon) Go(t testing.TB, env []string, name string, args ...string) *Process {
 	t.Helper()
-	p := &Process{Cmd: exec.Command(d.path(name), args...), Out: NewOutput(), done: make(chan struct{})}
-	p.Cmd.Env = append(d.Env(), env...)
-	p.Cmd.Stdout, p.Cmd.Stderr = p.Out, p.Out
-	var err error
-	if p.In, err = p.Cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		p.Cmd.Wait()
-		close(p.done)
-	}()
-	t.Cleanup(p.Kill)
-	return p
-}
-
-// PID of the process.
-func (p *Process) PID() int { return p.Cmd.Process.Pid }
-
-// Kill ends the process at once and waits for its end.
-func (p *Process) Kill() {
-	p.Cmd.Process.Kill()
-	<-p.done
-}
-
-// Wait waits for its end and gives the exit code.
-func (p *Process) Wait(t testing.TB) int {
-	t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(5 * Patience):
-		t.Fatalf("%s does not end:\n%s", p.Cmd, p.Out)
-	}
-	return p.Cmd.ProcessState.ExitCode()
+	cmd := d.command(context.Background(), name, args...)
+	cmd.Env = append(cmd.Env, env...)
+	return launch(t, cmd)
 }
 
 // Bind binds a background process to a name as soon as it has announced
