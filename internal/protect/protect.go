@@ -1,0 +1,213 @@
+// Package protect guards a flow that an IPCP carries over a network: a
+// checksum finds damage, keep-alives show the peer that this side lives, and a
+// peer that is silent for too long is given up. It is what stands nearest to
+// the IPCP, so that acknowledgements and retransmissions of the protocol above
+// are guarded like the rest.
+//
+//	port ─ [FRCP] ─ Flow ─ flow of an IPCP
+//
+// # Packets
+//
+//	BER other than 0   data                     as it is
+//	BER 0              data | CRC-32 (4)        big endian, over all of data
+//	keep-alive         nothing                  whatever the QoS
+//
+// The CRC is that of IEEE 802.3, over what is handed down: header and tag of
+// the protocols above included. It is written into the tail room and cut off
+// in place. A packet that fails is dropped and counted. One exception is for
+// peers that send the acknowledgements of FRCP bare: on an ordered flow a
+// packet of 12 bytes that is an FRCP header without data passes.
+//
+// An empty packet is a keep-alive. Who sends one through the Flow sends just
+// that; on receipt it is consumed, so that the user above never sees one.
+//
+// # Time
+//
+//	nothing sent for timeout/4     a keep-alive is sent
+//	nothing heard for timeout      EventPeer, once; no more keep-alives
+//
+// Every packet that arrives is heard of the peer, a damaged one too, at the
+// moment it arrives and whether or not anybody reads it. What counts as sent
+// are keep-alives and packets with data; control packets of FRCP do not. After
+// the peer time-out packets go on in both directions, as far as there are any.
+//
+// A flow has one timer, which is set for the next of the two moments and
+// looks then whether they have moved: the data path only notes the time, once
+// a batch.
+package protect
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ouroboros/internal/flow"
+	"ouroboros/internal/packet"
+	"ouroboros/qos"
+)
+
+// Config says how a flow is guarded.
+type Config struct {
+	QoS  qos.Spec // as agreed: BER, InOrder and Timeout count here
+	Done func()   // called once, when the user's Dealloc has taken effect; may be nil
+}
+
+// Stats are the packets that did not pass, and the keep-alives.
+type Stats struct {
+	Damaged  uint64 // received with a wrong checksum, or too short to have one
+	Bare     uint64 // received without a checksum and passed: control packets of FRCP
+	Alive    uint64 // keep-alives received
+	AliveOut uint64 // keep-alives sent by the timer
+}
+
+// Flow guards the flow below it. New makes one.
+type Flow struct {
+	below   flow.Flow
+	upper   flow.Handler
+	done    func()
+	crc     bool
+	ordered bool
+	born    time.Time
+	timeout time.Duration // 0 = none
+
+	sent, heard atomic.Int64 // ns since born
+
+	damaged, bare, alive, aliveOut atomic.Uint64
+
+	mu      sync.Mutex
+	timer   *time.Timer // nil before Attach and without a time-out
+	armed   bool        // the timer will fire
+	firing  bool        // it has: tick is running
+	dead    bool        // the peer timed out
+	ended   bool        // EventDealloc came from below
+	owed    bool        // and is passed on when tick is done
+	closed  bool        // by Dealloc
+	leaving bool        // done is to be called when no tick is running
+}
+
+// New guards a flow and takes it over. It is not for a flow that loses
+// nothing, see flow.IsLossless.
+func New(below flow.Flow, c Config) *Flow {
+	return &Flow{
+		below:   below,
+		done:    c.Done,
+		crc:     c.QoS.BER == 0,
+		ordered: c.QoS.InOrder,
+		born:    time.Now(),
+		timeout: time.Duration(c.QoS.Timeout) * time.Millisecond,
+	}
+}
+
+// Stats gives the present figures.
+func (f *Flow) Stats() Stats {
+	return Stats{f.damaged.Load(), f.bare.Load(), f.alive.Load(), f.aliveOut.Load()}
+}
+
+// now is the time on the flow's own clock.
+func (f *Flow) now() int64 { return int64(time.Since(f.born)) }
+
+// Send implements flow.Flow.
+func (f *Flow) Send(batch []*packet.Buffer) (taken int) {
+	if f.timeout > 0 && f.carries(batch) {
+		f.sent.Store(f.now())
+	}
+	if !f.crc {
+		return f.below.Send(batch)
+	}
+	sealAll(batch)
+	taken = f.below.Send(batch)
+	if taken < len(batch) {
+		for _, b := range batch[taken:] {
+			unseal(b)
+		}
+	}
+	return taken
+}
+
+// carries reports whether the batch has more than control packets.
+func (f *Flow) carries(batch []*packet.Buffer) bool {
+	if !f.ordered {
+		return len(batch) > 0
+	}
+	for _, b := range batch {
+		if !isControl(b.Bytes()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Receive implements flow.Handler for the flow below.
+func (f *Flow) Receive(batch []*packet.Buffer) (taken int) {
+	if f.timeout > 0 {
+		f.heard.Store(f.now())
+	}
+	from := 0 // of the run of good packets that is not passed on yet
+	for i, b := range batch {
+		if f.good(b) {
+			continue
+		}
+		if n := f.pass(batch[from:i]); n < i-from {
+			return from + n
+		}
+		f.count(b)
+		b.Release()
+		from = i + 1
+	}
+	return from + f.pass(batch[from:])
+}
+
+// good reports whether the packet is one for the user, and cuts the checksum
+// off.
+func (f *Flow) good(b *packet.Buffer) bool {
+	switch {
+	case b.Len() == 0:
+		return false
+	case !f.crc, unsealIfGood(b):
+		return true
+	case f.ordered && isControl(b.Bytes()):
+		f.bare.Add(1)
+		return true
+	}
+	return false
+}
+
+// count notes a packet that is not for the user.
+func (f *Flow) count(b *packet.Buffer) {
+	if b.Len() == 0 {
+		f.alive.Add(1)
+	} else {
+		f.damaged.Add(1)
+	}
+}
+
+// pass gives packets to the user. What is not taken belongs to the flow below
+// again, with its checksum.
+func (f *Flow) pass(run []*packet.Buffer) (taken int) {
+	if len(run) == 0 {
+		return 0
+	}
+	taken = f.upper.Receive(run)
+	if f.crc {
+		sealAll(run[taken:])
+	}
+	return taken
+}
+
+// Resume implements flow.Flow.
+func (f *Flow) Resume() { f.below.Resume() }
+
+// MTU implements flow.Flow: the checksum takes 4 bytes of that below.
+func (f *Flow) MTU() int {
+	n := f.below.MTU()
+	if f.crc {
+		n = max(n-crcSize, 0)
+	}
+	return n
+}
+
+// QoS implements flow.Flow.
+func (f *Flow) QoS() qos.Spec { return f.below.QoS() }
+
+// QueueLen implements flow.Flow.
+func (f *Flow) QueueLen() int { return f.below.QueueLen() }

@@ -1,0 +1,6 @@
+//go:build race
+
+package protect_test
+
+// Pools drop at random under the race detector.
+const raceEnabled = true
