@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
 	"ouroboros/internal/ring"
 	"ouroboros/internal/session"
@@ -22,7 +23,6 @@ type Flow struct {
 	id     int
 	qos    QoS
 	mpl    time.Duration
-	mtu    int
 	remote bool
 	here   Addr
 	there  Addr
@@ -47,13 +47,10 @@ func newFlow(c *Client, g *session.Grant, server bool) *Flow {
 		id:     g.ID,
 		qos:    g.QoS,
 		mpl:    g.MPL,
-		mtu:    min(g.MTU, g.End.MaxMessage()),
 		remote: g.Remote,
 		frct:   initialFRCT(g.QoS),
 	}
-	if f.mtu <= 0 {
-		f.mtu = g.End.MaxMessage()
-	}
+	g.End.Limit(g.MTU)
 	other := Addr("remote process")
 	if g.Peer != 0 {
 		other = Addr(fmt.Sprintf("process %d", g.Peer))
@@ -121,17 +118,24 @@ func (f *Flow) Write(p []byte) (n int, err error) {
 		return 0, ErrNotAlloc
 	case flags&AccessMode == ReadOnly:
 		return 0, ErrPerm
-	case len(p) > f.mtu:
-		return 0, ErrMsgSize
 	}
 	err = f.end.Write(p, ring.WriteOptions{
 		NoWait:  flags&NonBlockingWrite != 0,
 		Timeout: time.Duration(f.writeTimeout.Load()),
 	})
 	if err != nil {
+		if err == errno.MsgSize {
+			err = errTooLong(len(p), f.MTU())
+		}
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// errTooLong is for a message that the flow cannot carry.
+func errTooLong(n, most int) error {
+	return errno.New(errno.MsgSize, "cannot send a message of %d bytes: the flow carries %d at most", n, most).
+		Next("send it in parts, or use the stream of a reliable flow")
 }
 
 // Dealloc ends the flow at this side. What was written is still delivered;
@@ -163,8 +167,9 @@ func (f *Flow) QoS() QoS { return f.qos }
 // MPL is the longest life of a packet in the layer that carries the flow.
 func (f *Flow) MPL() time.Duration { return f.mpl }
 
-// MTU is the longest message in bytes that a Write takes.
-func (f *Flow) MTU() int { return f.mtu }
+// MTU is the longest message in bytes that a Write takes now. Over a layer it
+// changes with the network below.
+func (f *Flow) MTU() int { return f.end.MTU() }
 
 // SetReadTimeout and SetWriteTimeout limit each following call; negative
 // means no limit, zero means not to wait. The getters give -1 for none.

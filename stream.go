@@ -57,8 +57,12 @@ func (s *stream) Write(p []byte) (n int, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	for {
-		part := p[n:min(len(p), n+min(streamChunk, s.mtu))]
-		if err := s.end.Write(part, ring.WriteOptions{Timeout: s.WriteTimeout()}); err != nil {
+		part := p[n:min(len(p), n+min(streamChunk, s.MTU()))]
+		err := s.end.Write(part, ring.WriteOptions{Timeout: s.WriteTimeout()})
+		if err == errno.MsgSize && len(part) > s.MTU() {
+			continue // it has just shrunk
+		}
+		if err != nil {
 			return n, s.fail("write", err)
 		}
 		if n += len(part); n == len(p) {

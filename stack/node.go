@@ -33,6 +33,7 @@ import (
 	"ouroboros/internal/errno"
 	"ouroboros/internal/fabric"
 	"ouroboros/internal/flow"
+	"ouroboros/internal/ipcp"
 	"ouroboros/internal/port"
 	"ouroboros/internal/registry"
 	"ouroboros/internal/ring"
@@ -80,6 +81,7 @@ type Node struct {
 	registry *registry.Registry
 	fabric   *fabric.Fabric
 	ports    sync.WaitGroup
+	guards   guards
 
 	mu      sync.Mutex
 	clients map[int]*ouroboros.Client // by pid
@@ -91,20 +93,25 @@ type Node struct {
 }
 
 // New starts a node.
-func New(cfg Config) (*Node, error) {
+func New(cfg Config) (*Node, error) { return start(cfg, newIPCP) }
+
+// start is New with the IPCPs that build makes.
+func start(cfg Config, build func(*slog.Logger) func(irm.IPCPType, ipcp.Identity, ipcp.Host) (ipcp.IPCP, error)) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Store == nil && cfg.StateFile != "" {
 		cfg.Store = registry.FileStore{Path: cfg.StateFile}
 	}
-	n := &Node{clients: make(map[int]*ouroboros.Client), next: FirstClient}
+	n := &Node{clients: map[int]*ouroboros.Client{}, next: FirstClient}
 	n.fabric = fabric.New(n.newPort)
 	rc := registry.Config{
 		Log:          cfg.Logger,
 		Limits:       cfg.Limits,
 		Fabric:       n.fabric,
-		NewIPCP:      newIPCP(cfg.Logger),
+		NewIPCP:      build(cfg.Logger),
+		Guard:        n.guards.guard,
+		Linger:       n.linger,
 		SecurityDir:  cfg.SecurityDir,
 		Store:        cfg.Store,
 		RequestWait:  cfg.RequestWait,
@@ -168,6 +175,7 @@ func (n *Node) shutdown(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		n.ports.Wait()
+		n.guards.wait(ctx, true)
 		n.fabric.Close()
 		close(ended)
 	}()

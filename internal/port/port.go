@@ -79,8 +79,10 @@ func New(end *ring.End, f flow.Flow, done func()) *Port {
 	p.room = p.makeRoom
 	s := end.PeerState()
 	p.downs, p.ups = s.Downs(), s.Ups()
+	end.SetMTU(f.MTU())
 	end.OnWake(p.wake)
 	f.Attach(p)
+	end.SetMTU(f.MTU()) // it may have changed before we were attached
 	p.pump()
 	return p
 }
@@ -142,6 +144,8 @@ func (p *Port) Event(e flow.Event) {
 		p.end.SetState(e)
 	case flow.EventWritable:
 		p.pump()
+	case flow.EventMTU:
+		p.end.SetMTU(p.flow.MTU())
 	}
 }
 

@@ -1,11 +1,14 @@
 package registry
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
+	"ouroboros/internal/flow"
 	"ouroboros/internal/ipcp"
 	"ouroboros/irm"
+	"ouroboros/qos"
 )
 
 // Config says what a Registry works with. Fabric is required; the zero value
@@ -19,6 +22,17 @@ type Config struct {
 	// NewIPCP makes an IPCP that is not yet in a layer. nil, or an error that
 	// wraps errno.IPCPType: this build does not have the kind.
 	NewIPCP func(t irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error)
+
+	// Guard puts what a flow on a network needs for its QoS between the IPCP
+	// that carries it and its user: FRCP, checksums, keep-alives. mpl is the
+	// longest life of a packet in the layer. It takes the flow over, and is not
+	// called for a flow that loses nothing; nil = nothing is put there.
+	Guard func(f flow.Flow, spec qos.Spec, mpl time.Duration) flow.Flow
+
+	// Linger is called by Close when all processes have been shut out and
+	// before the IPCPs end. It returns when the flows of the processes owe
+	// nothing more, or after a short while; nil = at once.
+	Linger func(ctx context.Context)
 
 	SecurityDir string // default places of the security files of names
 	Store       Store  // nil = forget everything at the end

@@ -221,6 +221,9 @@ func (r *Registry) carry(h *Process, a *accept, e *ipcpEntry, n string, f flow.F
 		f.Dealloc()
 		return nil, err
 	}
+	if r.cfg.Guard != nil && !flow.IsLossless(f) {
+		f = r.cfg.Guard(f, spec, mpl)
+	}
 	var end End
 	if _, ok := h.owner.(FlowOwner); ok {
 		end = newCarriedEnd(f)

@@ -126,6 +126,9 @@ func (r *Registry) Close(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if r.cfg.Linger != nil {
+			r.cfg.Linger(ctx)
+		}
 		var each sync.WaitGroup
 		for _, e := range ipcps {
 			each.Go(func() { r.endIPCP(e) })

@@ -22,6 +22,7 @@
 //	d*1024+256   4     data armed: 1 = the consumer sleeps, ring for data
 //	d*1024+384   4     room armed: n+1 = the producer sleeps, ring when n units of 8 bytes or fewer are used
 //	2048+s*128   8     state of side s, see state
+//	2056+s*128   4     longest message in bytes that side s passes on; 0 = as the ring
 //	4096         size  ring 0, from side 0 to side 1
 //	4096+size    size  ring 1, from side 1 to side 0
 //

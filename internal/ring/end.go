@@ -22,16 +22,19 @@ type End struct {
 	in  consumer
 	out producer
 
-	slot int
-	side int
-	link *Link
-	seg  *Segment
-	most int // longest message
+	slot  int
+	side  int
+	link  *Link
+	seg   *Segment
+	most  int // longest message
+	limit int // that was granted, while the other side says nothing; guarded by out.mu
 
 	peerState *atomic.Uint64 // the other side's
 	ownState  *atomic.Uint64
-	said      State         // what ownState holds; guarded by out.mu
-	marks     atomic.Uint32 // what is known here
+	said      State // what ownState holds; guarded by out.mu
+	peerMTU   *atomic.Uint32
+	ownMTU    *atomic.Uint32 // written with out.mu
+	marks     atomic.Uint32  // what is known here
 
 	closing atomic.Bool
 	closed  bool // guarded by in.mu and out.mu: written with both, read with either
@@ -59,12 +62,14 @@ func NewEnd(s *Segment, l *Link, slot, side int) (*End, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &End{slot: slot, side: side, link: l, seg: s, most: s.size / 2}
+	e := &End{slot: slot, side: side, link: l, seg: s, most: s.size / 2, limit: s.size / 2}
 	rings := [2][]byte{both[:s.size], both[s.size : 2*s.size]}
 	e.out.init(mem, rings[side], side, uint64(min(DefaultWindow, s.size/2)))
 	e.in.init(mem, rings[1-side], 1-side)
 	e.ownState = word64(mem, ctlState+side*ctlStateStride)
 	e.peerState = word64(mem, ctlState+(1-side)*ctlStateStride)
+	e.ownMTU = word32(mem, ctlState+side*ctlStateStride+ctlMTU)
+	e.peerMTU = word32(mem, ctlState+(1-side)*ctlStateStride+ctlMTU)
 	e.readDeadline.wake = e.waiters.wake
 	e.writeDeadline.wake = e.waiters.wake
 	e.readSpin.init(l.shared)
@@ -182,6 +187,47 @@ func (e *End) SetDeaf(deaf bool) {
 // SetOptions sets eight bits that mean something to the two sides only.
 func (e *End) SetOptions(o uint8) {
 	e.say(func(s State) State { return s&^(0xff<<optionsShift) | State(o)<<optionsShift })
+}
+
+// SetMTU says the longest message in bytes that this side passes on; 0 or less
+// takes the word back. A longer one is refused at the other side's Write;
+// messages that were written before are still to be read here.
+func (e *End) SetMTU(n int) {
+	e.out.mu.Lock()
+	defer e.out.mu.Unlock()
+	if !e.closed {
+		e.ownMTU.Store(uint32(min(max(n, 0), e.most)))
+	}
+}
+
+// Limit sets the longest message in bytes that this side writes as long as the
+// other has said nothing with SetMTU; 0 or less is no limit.
+func (e *End) Limit(n int) {
+	e.out.mu.Lock()
+	defer e.out.mu.Unlock()
+	e.limit = e.most
+	if n > 0 {
+		e.limit = min(n, e.most)
+	}
+}
+
+// MTU is the longest message in bytes that can be written now.
+func (e *End) MTU() int {
+	e.out.mu.Lock()
+	defer e.out.mu.Unlock()
+	if e.closed {
+		return e.limit
+	}
+	return e.longest()
+}
+
+// longest is MTU of an end that is not closed. Callers hold out.mu. What the
+// other side says is not believed beyond what the ring carries.
+func (e *End) longest() int {
+	if n := e.peerMTU.Load(); n > 0 {
+		return int(min(n, uint32(e.most)))
+	}
+	return e.limit
 }
 
 func (e *End) say(change func(State) State) {

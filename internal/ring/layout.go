@@ -17,6 +17,7 @@ const (
 	ctlRoomArmed = 384
 
 	ctlState       = 2048
+	ctlMTU         = 8 // behind the state
 	ctlStateStride = 128
 )
 

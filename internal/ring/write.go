@@ -112,7 +112,7 @@ func (e *End) give(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if len(b) > e.most {
+	if len(b) > e.longest() {
 		return errno.MsgSize
 	}
 	room, ok := e.out.reserve(recordSize(len(b)))
@@ -133,7 +133,7 @@ func (e *End) give(b []byte) error {
 func (e *End) ArmRoom(n int) bool {
 	e.out.mu.Lock()
 	defer e.out.mu.Unlock()
-	if e.closed || n > e.most {
+	if e.closed || n > e.longest() {
 		return false
 	}
 	need := recordSize(n)
