@@ -13,6 +13,7 @@ import (
 	"ouroboros/internal/flow"
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/hash"
+	"ouroboros/internal/oap"
 	"ouroboros/internal/packet"
 	"ouroboros/internal/registry"
 	"ouroboros/irm"
@@ -94,8 +95,15 @@ func TestALayerCarriesFlowsToAClient(t *testing.T) {
 		})
 	}
 	alloc := func() (flow.Flow, chan string, chan flow.Event) {
-		reply, err := layer.AllocFlow(ctx, &ipcp.Request{Hash: hash.Sum(irm.SHA3_256, "service"), QoS: qos.Data})
+		attempt, err := new(oap.Client).Begin("service")
 		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := layer.AllocFlow(ctx, &ipcp.Request{Hash: hash.Sum(irm.SHA3_256, "service"), QoS: qos.Data, Data: attempt.Request()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := attempt.Complete(reply.Data); err != nil {
 			t.Fatal(err)
 		}
 		got, events := newChan[string](), newChan[flow.Event]()

@@ -90,7 +90,10 @@ type IPCP interface {
 	Query(ctx context.Context, hash []byte) error
 
 	// AllocFlow allocates a flow to the name. It returns when the peer has
-	// answered. A refusal is the peer's number as an error.
+	// answered. A refusal is the peer's number as an error: errno.Of. It may
+	// fail with errno.Again when nobody has answered in a while and a second
+	// request, with other Data, could be more lucky: it is then called again,
+	// as long as ctx lasts.
 	AllocFlow(ctx context.Context, req *Request) (*Reply, error)
 
 	// Join makes the caller a member of a broadcast layer, named by the hash

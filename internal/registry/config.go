@@ -39,6 +39,7 @@ type Config struct {
 
 	RequestWait  time.Duration // how long a bound process has to accept; default 1 s
 	AllocTimeout time.Duration // of allocations whose caller set no deadline; default 20 s
+	ClockSlack   time.Duration // how far the clock of a client's node may be ahead; default 100 ms
 	BindWait     time.Duration // how long BindProcess waits for the process to announce itself; default 10 ms
 
 	Version string   // for Status

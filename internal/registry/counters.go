@@ -9,6 +9,7 @@ type counters struct {
 	direct, outgoing, incoming uint64
 	refused, timedOut          uint64
 	arrived, unknownHash       uint64
+	denied, badResponses       uint64
 	reservedBack               uint64
 	started, startFailed       uint64
 	ipcpFailed                 uint64
@@ -32,6 +33,8 @@ func (c *counters) show(r *Registry) map[string]uint64 {
 		"allocations_timed_out": c.timedOut,
 		"requests_arrived":      c.arrived,
 		"requests_unknown_hash": c.unknownHash,
+		"requests_denied":       c.denied,
+		"responses_bad":         c.badResponses,
 		"accepts_put_back":      c.reservedBack,
 		"programs_started":      c.started,
 		"programs_failed":       c.startFailed,

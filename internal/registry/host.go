@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"time"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
@@ -83,9 +84,20 @@ func (t *host) Failed(err error) {
 	r.publish(irm.Event{Kind: "ipcp", Action: "failed", Name: t.e.name, PID: t.e.pid, Layer: t.e.layer.Name, Detail: err.Error()})
 }
 
-// Arrive implements ipcp.Host: it finds a server for a request that came from
-// the layer, waiting RequestWait at the most, and reserves its accept.
+// Arrive implements ipcp.Host: it checks a request that came from the layer,
+// finds a server for it, waiting RequestWait at the most, and reserves its
+// accept. A request that is not to be served takes no accept.
+//
+//	refused with  because
+//	1007 ENAME    no name here has the hash
+//	1009 EAUTH    the request is not of now, or came before
+//	1008 ECRYPT   it asks for what this node does not do
+//	1003 EIPCP    no process that is bound to the name accepts
+//	110           ctx has ended
+//	1002, 1004    the node or the IPCP has ended
+//	105           a limit of the node is reached
 func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error) {
+	arrived := time.Now()
 	r, e := t.e.r, t.e
 	if _, err := t.handle(ctx); err != nil {
 		return nil, err
@@ -95,6 +107,43 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 		ctx, cancel = context.WithTimeout(ctx, r.cfg.AllocTimeout)
 		defer cancel()
 	}
+	n, err := t.wanted(req)
+	if err != nil {
+		return nil, err
+	}
+	accepted, err := r.server.Check(n.info.Name, req.Data, arrived)
+	if err != nil {
+		r.mu.Lock()
+		r.count.denied++
+		t.refuse(n, err)
+		r.mu.Unlock()
+		return nil, err
+	}
+	r.mu.Lock()
+	a, err := r.reserve(ctx, &request{n: n, not: e.proc}, e.handle.ctx.Done())
+	if err == nil && a == nil {
+		err = errno.New(errno.IPCP, "no process is bound to %q", n.info.Name)
+	}
+	if err != nil {
+		t.refuse(n, err)
+		r.mu.Unlock()
+		return nil, err
+	}
+	r.mu.Unlock()
+	data, err := accepted.Respond()
+	if err != nil {
+		r.mu.Lock()
+		r.putBack(a, n)
+		t.refuse(n, err)
+		r.mu.Unlock()
+		return nil, err
+	}
+	return &offer{r: r, e: e, n: n, a: a, data: data, spec: req.QoS, mpl: req.MPL}, nil
+}
+
+// wanted finds the name of an arrived request.
+func (t *host) wanted(req *ipcp.Request) (*serviceName, error) {
+	r, e := t.e.r, t.e
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.count.arrived++
@@ -109,17 +158,13 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 		r.count.unknownHash++
 		return nil, errno.New(errno.NameError, "no name of this node has the hash %x", req.Hash)
 	}
-	q := &request{n: n, not: e.proc}
-	a, err := r.reserve(ctx, q, e.handle.ctx.Done())
-	if err == nil && a == nil {
-		err = errno.New(errno.IPCP, "no process is bound to %q", n.info.Name)
-	}
-	if err != nil {
-		r.count.refused++
-		r.publish(irm.Event{Kind: "flow", Action: "refused", Name: n.info.Name, PID: e.pid, Layer: e.layer.Name, Detail: err.Error()})
-		return nil, err
-	}
-	return &offer{r: r, e: e, n: n, a: a, req: req}, nil
+	return n, nil
+}
+
+// refuse counts and tells an arrived request that is not served. r.mu is held.
+func (t *host) refuse(n *serviceName, err error) {
+	t.e.r.count.refused++
+	t.e.r.publish(irm.Event{Kind: "flow", Action: "refused", Name: n.info.Name, PID: t.e.pid, Layer: t.e.layer.Name, Detail: err.Error()})
 }
 
 // algo is the algorithm of the layer: while the IPCP is still being
@@ -133,15 +178,18 @@ func (e *ipcpEntry) algo() irm.HashAlgo {
 
 // offer is an arrived request with the accept that is reserved for it.
 type offer struct {
-	r   *Registry
-	e   *ipcpEntry
-	n   *serviceName
-	a   *accept
-	req *ipcp.Request
+	r *Registry
+	e *ipcpEntry
+	n *serviceName
+	a *accept
+
+	data []byte // the response
+	spec qos.Spec
+	mpl  time.Duration
 }
 
 // Data implements ipcp.Offer.
-func (o *offer) Data() []byte { return nil }
+func (o *offer) Data() []byte { return o.data }
 
 // Complete implements ipcp.Offer. If the process has left meanwhile the flow
 // goes to another that accepts, or is deallocated.
@@ -157,7 +205,7 @@ func (o *offer) Complete(f flow.Flow) {
 		f.Dealloc()
 		return
 	}
-	if _, err := r.carry(a.by, a, o.e, o.n.info.Name, f, o.req.QoS, o.req.MPL); err != nil {
+	if _, err := r.carry(a.by, a, o.e, o.n.info.Name, f, o.spec, o.mpl); err != nil {
 		r.log.Warn("an arrived flow could not be handed to its process", "name", o.n.info.Name, "pid", a.by.PID(), "err", err)
 		r.mu.Lock()
 		r.putBack(a, o.n)

@@ -14,6 +14,7 @@ import (
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/hash"
 	"ouroboros/internal/ipcp/local"
+	"ouroboros/internal/oap"
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -28,6 +29,8 @@ type testIPCP struct {
 	query     func(ctx context.Context) error
 	alloc     func(ctx context.Context) (flow.Flow, error)
 	join      func(ctx context.Context) (flow.Flow, error)
+	respond   func(response []byte) []byte // changes the response of the server's node
+	server    *oap.Server                  // of that node
 
 	mu    sync.Mutex
 	names map[string]bool
@@ -76,12 +79,29 @@ func (i *testIPCP) Query(ctx context.Context, _ []byte) error {
 	return i.query(ctx)
 }
 
-func (i *testIPCP) AllocFlow(ctx context.Context, _ *ipcp.Request) (*ipcp.Reply, error) {
+func (i *testIPCP) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Reply, error) {
+	accepted, err := i.server.Check("far", req.Data, time.Now())
+	if err != nil {
+		return nil, errno.Of(errno.Number(err))
+	}
 	f, err := i.alloc(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &ipcp.Reply{Flow: f, MPL: 5 * time.Second}, nil
+	data, err := accepted.Respond()
+	if err == nil && i.respond != nil {
+		data = i.respond(data)
+	}
+	return &ipcp.Reply{Flow: f, Data: data, MPL: 5 * time.Second}, err
+}
+
+// asking gives a new request for a name, as another node makes it.
+func asking(name string) *ipcp.Request {
+	a, err := new(oap.Client).Begin(name)
+	if err != nil {
+		panic(err)
+	}
+	return &ipcp.Request{Hash: hash.Sum(irm.SHA3_256, name), QoS: qos.Voice, MPL: time.Second, Data: a.Request()}
 }
 
 func (i *testIPCP) Join(ctx context.Context, h []byte) (flow.Flow, error) {
@@ -102,7 +122,7 @@ func layered(t testing.TB) (*testNode, func(name string, kind irm.IPCPType, laye
 			if kind == irm.Local {
 				return ipcp.Start(kind, local.New, ipcp.Env{Identity: id, Host: host}, host.(Failure).Failed)
 			}
-			i := &testIPCP{host: host, id: id}
+			i := &testIPCP{host: host, id: id, server: oap.NewServer(oap.ServerConfig{})}
 			made[id.Name] = i
 			return i, nil
 		}
@@ -150,8 +170,9 @@ func TestTheLayerThatAnswersFirstCarriesTheFlow(t *testing.T) {
 		took    time.Duration
 	}{
 		{"the only one", []time.Duration{never, 30 * ms, never}, "i1", 30 * ms},
-		{"the fastest", []time.Duration{50 * ms, 10 * ms, 40 * ms}, "i1", 12 * ms},
-		{"the preferred of a tie", []time.Duration{11 * ms, 10 * ms, 10 * ms}, "i0", 11 * ms},
+		{"the fastest", []time.Duration{50 * ms, 10 * ms, 40 * ms}, "i1", 10*ms + queryTie},
+		{"the preferred of a tie", []time.Duration{10*ms + queryTie/2, 10 * ms, 10 * ms}, "i0", 10*ms + queryTie/2},
+		{"in order, without waiting for the last", []time.Duration{never, 10 * ms, 500 * ms}, "i1", 10 * ms},
 		{"the preferred at once", []time.Duration{0, 500 * ms, 500 * ms}, "i0", 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -252,24 +273,22 @@ func TestRequestsThatArrive(t *testing.T) {
 		n, make := layered(t)
 		e := make("i0", irm.Unicast, "l0")
 		n.CreateName(bg, irm.NameInfo{Name: "a"})
-		req := &ipcp.Request{Hash: hash.Sum(irm.SHA3_256, "a"), QoS: qos.Voice, MPL: time.Second}
-
 		for _, h := range [][]byte{hash.Sum(irm.SHA3_256, "b"), hash.Sum(irm.MD5, "a"), nil} {
 			_, err := e.host.Arrive(bg, &ipcp.Request{Hash: h})
 			wantIs(t, err, errno.NameError)
 		}
 		took(t, 0, func() { // nobody is bound
-			_, err := e.host.Arrive(bg, req)
+			_, err := e.host.Arrive(bg, asking("a"))
 			wantIs(t, err, errno.IPCP)
 		})
 		server := n.process(10, "a")
 		took(t, time.Second, func() { // somebody is, and does not accept
-			_, err := e.host.Arrive(bg, req)
+			_, err := e.host.Arrive(bg, asking("a"))
 			wantIs(t, err, errno.IPCP)
 		})
 
 		accepted := n.accepting(server)
-		o, err := e.host.Arrive(bg, req)
+		o, err := e.host.Arrive(bg, asking("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,7 +297,7 @@ func TestRequestsThatArrive(t *testing.T) {
 		wantIs(t, err, errno.TimedOut)
 		// The reply cannot be sent: the accept is there again.
 		o.Fail(errors.New("no carrier"))
-		if o, err = e.host.Arrive(bg, req); err != nil {
+		if o, err = e.host.Arrive(bg, asking("a")); err != nil {
 			t.Fatal(err)
 		}
 		a, b := flow.NewPipe(flow.PipeOptions{})
@@ -308,9 +327,8 @@ func TestAnArrivedFlowWhoseServerLeftGoesToAnotherOrIsDeallocated(t *testing.T) 
 		n, make := layered(t)
 		e := make("i0", irm.Unicast, "l0")
 		first, second := n.process(10, "a"), n.process(11, "a")
-		req := &ipcp.Request{Hash: hash.Sum(irm.SHA3_256, "a")}
 		n.accepting(first)
-		o, err := e.host.Arrive(bg, req)
+		o, err := e.host.Arrive(bg, asking("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,7 +342,7 @@ func TestAnArrivedFlowWhoseServerLeftGoesToAnotherOrIsDeallocated(t *testing.T) 
 		b.Dealloc()
 
 		n.accepting(second)
-		if o, err = e.host.Arrive(bg, req); err != nil {
+		if o, err = e.host.Arrive(bg, asking("a")); err != nil {
 			t.Fatal(err)
 		}
 		second.Exit()
@@ -348,7 +366,7 @@ func TestAnAcceptDoesNotWaitForEverForALayersReply(t *testing.T) {
 			c := newOutcome()
 			go func() { g, err := server.Accept(within(t, time.Second)); c <- outcome{g, err} }()
 			synctest.Wait()
-			if _, err := e.host.Arrive(bg, &ipcp.Request{Hash: hash.Sum(irm.SHA3_256, "a")}); err != nil {
+			if _, err := e.host.Arrive(bg, asking("a")); err != nil {
 				t.Fatal(err)
 			}
 			return <-c // the reply never leaves

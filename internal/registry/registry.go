@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ouroboros/internal/errno"
+	"ouroboros/internal/oap"
 	"ouroboros/irm"
 )
 
@@ -27,6 +28,9 @@ type Registry struct {
 	ctx  context.Context // ends at Close
 	stop context.CancelFunc
 	work sync.WaitGroup // everything that runs on behalf of the registry
+
+	client oap.Client  // of the exchange in allocations over a layer
+	server *oap.Server // the same, for those that arrive
 
 	saver saver
 
@@ -70,6 +74,7 @@ func New(cfg Config) (*Registry, error) {
 		flows:    make(map[int]*record),
 		ids:      newIDSet(2 * cfg.Limits.Flows),
 		ipcps:    newIPCPTable(),
+		server:   oap.NewServer(oap.ServerConfig{Slack: cfg.ClockSlack}),
 		watchers: make(map[*watcher]struct{}),
 	}
 	r.ctx, r.stop = context.WithCancel(context.Background())

@@ -17,6 +17,7 @@ import (
 	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/local"
+	"ouroboros/internal/oap"
 	"ouroboros/irm"
 )
 
@@ -66,7 +67,7 @@ func keeping(s Store) func(*Config) {
 			case irm.Local:
 				return ipcp.Start(kind, local.New, ipcp.Env{Identity: id, Host: host}, nil)
 			case irm.Unicast:
-				return &testIPCP{host: host, id: id}, nil
+				return &testIPCP{host: host, id: id, server: oap.NewServer(oap.ServerConfig{})}, nil
 			}
 			return nil, errno.New(errno.IPCPType, "this build has none")
 		}

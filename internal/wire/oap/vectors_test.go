@@ -13,18 +13,18 @@ import (
 
 // vector is a message as it was seen, and what is in it.
 type vector struct {
-	ID       string `json:"id"`
-	Time     uint64 `json:"timestamp"`
-	Cipher   Cipher `json:"cipher_nid"`
-	KDF      Hash   `json:"kdf_nid"`
-	Hash     Hash   `json:"md_nid"`
-	CrtLen   int    `json:"crt_len"`
-	Format   int    `json:"kex_fmt"`
-	Role     int    `json:"kex_role"`
-	KexLen   int    `json:"kex_len"`
-	DataLen  int    `json:"data_len"`
-	ReqHash  string `json:"req_hash"`
-	Signed   int    `json:"signed_len"`
+	ID      string `json:"id"`
+	Time    uint64 `json:"timestamp"`
+	Cipher  Cipher `json:"cipher_nid"`
+	KDF     Hash   `json:"kdf_nid"`
+	Hash    Hash   `json:"md_nid"`
+	CrtLen  int    `json:"crt_len"`
+	Format  int    `json:"kex_fmt"`
+	Role    int    `json:"kex_role"`
+	KexLen  int    `json:"kex_len"`
+	DataLen int    `json:"data_len"`
+	ReqHash string `json:"req_hash"`
+	Signed  int    `json:"signed_len"`
 }
 
 type exchange struct {

@@ -1,0 +1,233 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"ouroboros/internal/errno"
+	"ouroboros/internal/ipcp"
+	"ouroboros/internal/ipcp/hash"
+	"ouroboros/irm"
+	"ouroboros/qos"
+)
+
+const (
+	// queryTie is how long an answer to a query waits for that of an IPCP
+	// which is preferred. It is paid by each allocation for which a preferred
+	// layer does not know the name and is slow to say so.
+	queryTie = 250 * time.Microsecond
+	// queryWait is the longest that a directory may take.
+	queryWait = 5 * time.Second
+	// againWait is the shortest time between two requests of one allocation.
+	againWait = 100 * time.Millisecond
+)
+
+// answer is what an IPCP said to a query.
+type answer struct {
+	e     *ipcpEntry
+	hash  []byte
+	rank  int  // in the registry's order
+	knows bool // the name
+	err   error
+}
+
+// candidates gives the IPCPs that can be asked for the name. r.mu is held.
+func (r *Registry) candidates(h *Process, dst string) []answer {
+	var asked []answer
+	for _, e := range r.ipcps.sorted {
+		if e.state == stateUp && e.joined && e.kind != irm.Broadcast && e.proc != h.proc {
+			asked = append(asked, answer{e: e, hash: hash.Sum(e.layer.Hash, dst), rank: len(asked)})
+		}
+	}
+	return asked
+}
+
+// allocOut allocates through a layer: all are asked at the same time, and the
+// flow is allocated in the first that knows the name; of those that answer at
+// about the same moment, in the first of the registry's order. When that one
+// turns out not to reach the name after all, the next is tried.
+func (r *Registry) allocOut(ctx context.Context, h *Process, dst string, known bool, spec qos.Spec) (*Grant, error) {
+	ctx, cancel := h.outward(ctx)
+	defer cancel()
+
+	r.mu.Lock()
+	asked := r.candidates(h, dst)
+	r.mu.Unlock()
+	if len(asked) == 0 {
+		return nil, errUnreachable(dst, known, nil)
+	}
+	if ctx.Err() != nil {
+		return nil, h.endedOut(ctx, dst)
+	}
+	queries, stop := context.WithTimeout(ctx, queryWait)
+	defer stop()
+	poll, err := r.poll(queries, asked)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		q := poll.next(ctx)
+		if ctx.Err() != nil {
+			return nil, h.endedOut(ctx, dst)
+		}
+		if q == nil {
+			return nil, errUnreachable(dst, known, poll.failed)
+		}
+		g, err := r.allocIn(ctx, h, q, dst, spec)
+		if err == nil {
+			return g, nil
+		}
+		if ctx.Err() != nil {
+			return nil, h.endedOut(ctx, dst)
+		}
+		if !errors.Is(err, errno.NameError) && !errors.Is(err, errno.IPCP) && !errors.Is(err, errno.IPCPState) {
+			return nil, err
+		}
+		q.err = err
+		poll.failed = append(poll.failed, *q)
+	}
+}
+
+// poll is a question to several layers at the same time.
+type poll struct {
+	answers chan answer
+	waiting []bool   // by rank: has not answered
+	n       int      // of waiting
+	yes     []answer // preferred first
+	failed  []answer
+}
+
+// poll asks whether the name is known. It is over when ctx is.
+func (r *Registry) poll(ctx context.Context, asked []answer) (*poll, error) {
+	p := &poll{answers: make(chan answer, len(asked)), waiting: make([]bool, len(asked)), n: len(asked)}
+	for i := range p.waiting {
+		p.waiting[i] = true
+	}
+	ask := func(q answer) {
+		q.err = q.e.impl.Query(ctx, q.hash)
+		q.knows = q.err == nil
+		p.answers <- q
+	}
+	if len(asked) == 1 {
+		ask(asked[0])
+		return p, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, errClosed()
+	}
+	for _, q := range asked {
+		r.work.Go(func() { ask(q) })
+	}
+	return p, nil
+}
+
+// next waits for the next layer that knows the name, and then for a moment for
+// a better one; nil when there is none, or when ctx has ended.
+func (p *poll) next(ctx context.Context) *answer {
+	var tie <-chan time.Time
+	for p.n > 0 && (len(p.yes) == 0 || slices.Contains(p.waiting[:p.yes[0].rank], true)) {
+		if len(p.yes) > 0 && tie == nil {
+			t := time.NewTimer(queryTie)
+			defer t.Stop()
+			tie = t.C
+		}
+		select {
+		case q := <-p.answers:
+			p.waiting[q.rank] = false
+			p.n--
+			if !q.knows {
+				p.failed = append(p.failed, q)
+				continue
+			}
+			p.yes = append(p.yes, q)
+			slices.SortFunc(p.yes, func(a, b answer) int { return cmp.Compare(a.rank, b.rank) })
+			continue
+		case <-tie:
+		case <-ctx.Done():
+			return nil
+		}
+		break
+	}
+	if len(p.yes) == 0 {
+		return nil
+	}
+	q := p.yes[0]
+	p.yes = p.yes[1:]
+	return &q
+}
+
+// allocIn allocates a flow in one layer. A layer in which nobody has answered
+// is asked again, with a new request, as long as it says that this helps.
+func (r *Registry) allocIn(ctx context.Context, h *Process, q *answer, dst string, spec qos.Spec) (*Grant, error) {
+	for {
+		begun := time.Now()
+		g, err := r.request(ctx, h, q, dst, spec)
+		if !errors.Is(err, errno.Again) {
+			return g, err
+		}
+		select {
+		case <-time.After(againWait - time.Since(begun)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// request makes one request for a flow in one layer.
+func (r *Registry) request(ctx context.Context, h *Process, q *answer, dst string, spec qos.Spec) (*Grant, error) {
+	attempt, err := r.client.Begin(dst)
+	if err != nil {
+		return nil, err
+	}
+	reply, err := q.e.impl.AllocFlow(ctx, &ipcp.Request{Hash: q.hash, QoS: spec, Data: attempt.Request()})
+	if err != nil {
+		return nil, because(refusal(err, dst), "layer %q", q.e.layer.Name)
+	}
+	if _, err := attempt.Complete(reply.Data); err != nil {
+		reply.Flow.Dealloc() // the server has a flow already
+		r.mu.Lock()
+		r.count.badResponses++
+		r.mu.Unlock()
+		return nil, because(err, "layer %q", q.e.layer.Name)
+	}
+	return r.carry(h, nil, q.e, dst, reply.Flow, spec, reply.MPL)
+}
+
+// endedOut is for an allocation whose ctx ended among the layers.
+func (h *Process) endedOut(ctx context.Context, dst string) error {
+	r := h.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := h.alive(); err != nil {
+		return err
+	}
+	r.count.timedOut++
+	return ended(ctx, "no layer answered for it in time")
+}
+
+// errUnreachable is for a name to which no layer has a way.
+func errUnreachable(dst string, known bool, failed []answer) error {
+	// A layer that had said yes knows most, then one that could not work; those
+	// that have never heard of the name come last.
+	for _, f := range failed {
+		if f.knows {
+			return because(f.err, "no layer reaches it")
+		}
+	}
+	for _, f := range failed {
+		if !errors.Is(f.err, errno.NameError) && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
+			return because(f.err, "no layer reaches it")
+		}
+	}
+	if !known {
+		return errno.New(errno.NameError, "nobody knows that name: neither this node nor a layer that it is in").
+			Next("look for a typing error, or make it reachable at the server with: irm name register %s layer LAYER", dst)
+	}
+	return errno.New(errno.IPCP, "no process here is bound to it, and no layer knows it").
+		Next("start a server that is bound to it: irm bind program PROGRAM name %s", dst)
+}
