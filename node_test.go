@@ -172,7 +172,7 @@ func (n *node) crash(f *Flow) {
 // flowPair is both ends of a flow between two processes of a node.
 func flowPair(t testing.TB, n *node, spec *QoS) (client, server *Flow) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cc, sc := n.client(t), n.client(t)
 	if err := sc.backend.Bind(ctx, "echo"); err != nil {

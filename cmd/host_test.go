@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long something may take that must happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // bin is where the commands of this test are; see TestMain.
 var bin string

@@ -200,20 +200,19 @@ func TestThousandsOfFlowsToOneServer(t *testing.T) {
 	}
 	defer node.Close()
 	flows := make([]*ouroboros.Flow, many)
+	request := make([]byte, 64)
 	for i := range flows {
 		if flows[i], err = node.Alloc(t.Context(), "oping", nil); err != nil {
 			t.Fatalf("flow %d: %v", i, err)
 		}
-	}
-	request := make([]byte, 64)
-	reply := make([]byte, 65)
-	for i, f := range flows {
-		f.SetReadTimeout(patience)
-		if _, err := f.Write(request); err != nil {
+		// At once: the server ends flows that are silent for long.
+		if _, err := flows[i].Write(request); err != nil {
 			t.Fatalf("flow %d: %v", i, err)
 		}
 	}
+	reply := make([]byte, 65)
 	for i, f := range flows {
+		f.SetReadTimeout(patience)
 		if n, err := f.Read(reply); err != nil || n != len(request) || reply[3] != 1 {
 			t.Fatalf("flow %d: %d bytes, %v", i, n, err)
 		}

@@ -44,7 +44,7 @@ func TestALayerCarriesFlowsToAClient(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	pid, err := n.CreateIPCP(ctx, "l1", irm.Local)
 	if err != nil {

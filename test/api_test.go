@@ -248,7 +248,7 @@ func TestTimeoutsOverADaemon(t *testing.T) {
 		{"join an unknown layer, none", join("nowhere"), -1, ouroboros.ErrIPCP},
 		{"join an unknown layer, 0", join("nowhere"), 0, ouroboros.ErrIPCP},
 		{"join a layer that is not for it, none", join("home"), -1, ouroboros.ErrNotAlloc},
-		{"join a layer that is not for it, 1 ms", join("home"), 100 * time.Millisecond, ouroboros.ErrNotAlloc},
+		{"join a layer that is not for it, long", join("home"), host.Patience, ouroboros.ErrNotAlloc},
 	} {
 		began := time.Now()
 		err := tc.call(in(t, tc.limit))
@@ -256,7 +256,7 @@ func TestTimeoutsOverADaemon(t *testing.T) {
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v", tc.what, err)
 		}
-		if tc.want == ouroboros.ErrTimeout && took < tc.limit || took > tc.limit+5*time.Second {
+		if tc.want == ouroboros.ErrTimeout && took < tc.limit || took > tc.limit+15*time.Second {
 			t.Errorf("%s: took %v", tc.what, took)
 		}
 	}
@@ -484,9 +484,7 @@ func TestAKilledDaemonTakesWhatItStartedAlong(t *testing.T) {
 		}
 		return n
 	}
-	if children() != 1 {
-		t.Fatalf("%d children", children())
-	}
+	host.Eventually(t, "it is started", func() bool { return children() == 1 })
 	d.Kill()
 	host.Eventually(t, "what it started has ended", func() bool { return children() == 0 })
 }

@@ -150,10 +150,17 @@ func TestAutoStartedServerAnswersItsFirstPing(t *testing.T) {
 }
 
 // The time is that of the client, from its start to its end; the best of a few,
-// because machines that run tests are busy.
+// because machines that run tests are busy, and beside that of a program which
+// only starts, because some are slow.
 func TestStartOnDemandIsQuick(t *testing.T) {
 	d := host.Start(t)
 	oping := filepath.Join(host.Bin(t), "oping")
+	start := time.Hour
+	for range 5 {
+		began := time.Now()
+		d.OK(t, "oping", "--help")
+		start = min(start, time.Since(began))
+	}
 	d.OK(t, "irm", "bind", "program", oping, "name", "oping", "auto", "--", "--listen", "--quiet")
 	best := time.Hour
 	for range 5 {
@@ -174,10 +181,10 @@ func TestStartOnDemandIsQuick(t *testing.T) {
 			return err == nil && len(procs) == 0
 		})
 	}
-	if best > 300*time.Millisecond {
-		t.Errorf("the first answer of a server that has to be started took %v", best)
+	if best > 300*time.Millisecond+10*start {
+		t.Errorf("the first answer of a server that has to be started took %v, a start alone %v", best, start)
 	}
-	t.Logf("%v", best)
+	t.Logf("%v, a start alone %v", best, start)
 }
 
 func TestKilledServerIsFlowDownForItsClients(t *testing.T) {

@@ -205,7 +205,7 @@ func TestTheDaemonSaysWhenItIsReadyAndWhenItStops(t *testing.T) {
 		if code := c.exit(t); code != 0 {
 			t.Errorf("%v: exit code %d", s, code)
 		}
-		if took := time.Since(begin); took > 5*time.Second {
+		if took := time.Since(begin); took > grace {
 			t.Errorf("%v: it took %v", s, took)
 		}
 		if left := sockets(c.dir); len(left) > 0 {

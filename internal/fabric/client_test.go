@@ -40,7 +40,7 @@ func node(t *testing.T) (join func(pid int) *Client) {
 
 func meet(t *testing.T, client, server *Client) (a, b *session.Grant) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	accepted := make(chan *session.Grant, 1)
 	go func() {
@@ -70,11 +70,11 @@ func TestTwoClientsOfOneProgramMeetThroughAName(t *testing.T) {
 	if a.Name != "n" || a.QoS != qos.Data || a.Peer != 1 || b.Peer != 2 {
 		t.Errorf("granted %+v and %+v", a, b)
 	}
-	if err := a.End.Write([]byte("hi"), ring.WriteOptions{Timeout: time.Second}); err != nil {
+	if err := a.End.Write([]byte("hi"), ring.WriteOptions{Timeout: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 8)
-	if n, err := b.End.Read(buf, ring.ReadOptions{Timeout: time.Second}); err != nil || string(buf[:n]) != "hi" {
+	if n, err := b.End.Read(buf, ring.ReadOptions{Timeout: time.Minute}); err != nil || string(buf[:n]) != "hi" {
 		t.Errorf("%q, %v", buf[:n], err)
 	}
 	ended := make(chan flow.Event, 1)
@@ -113,7 +113,7 @@ func TestACloseEndsCallsAndTellsFlows(t *testing.T) {
 		t.Errorf("accept: %v", err)
 	}
 	// Its memory is still there until the flow is deallocated.
-	if err := b.End.Write([]byte("late"), ring.WriteOptions{Timeout: time.Second}); err != nil {
+	if err := b.End.Write([]byte("late"), ring.WriteOptions{Timeout: time.Minute}); err != nil {
 		t.Error(err)
 	}
 	b.End.Close()

@@ -240,11 +240,11 @@ func TestTwoProcessesOfOneProgramTalk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := ra.Write([]byte("hi"), ring.WriteOptions{Timeout: time.Second}); err != nil {
+		if err := ra.Write([]byte("hi"), ring.WriteOptions{Timeout: time.Minute}); err != nil {
 			t.Fatal(err)
 		}
 		buf := make([]byte, 8)
-		if n, err := rb.Read(buf, ring.ReadOptions{Timeout: time.Second}); err != nil || string(buf[:n]) != "hi" {
+		if n, err := rb.Read(buf, ring.ReadOptions{Timeout: time.Minute}); err != nil || string(buf[:n]) != "hi" {
 			t.Errorf("%q, %v", buf[:n], err)
 		}
 		ra.Close()

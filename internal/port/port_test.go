@@ -61,8 +61,8 @@ func setUp(t testing.TB, shared bool, limit flow.Limit) *fixture {
 	return f
 }
 
-func wait() ring.ReadOptions   { return ring.ReadOptions{Timeout: 10 * time.Second} }
-func waitW() ring.WriteOptions { return ring.WriteOptions{Timeout: 10 * time.Second} }
+func wait() ring.ReadOptions   { return ring.ReadOptions{Timeout: time.Minute} }
+func waitW() ring.WriteOptions { return ring.WriteOptions{Timeout: time.Minute} }
 
 // inbox collects what arrives at the far end.
 type inbox struct {

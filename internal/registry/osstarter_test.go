@@ -97,7 +97,7 @@ func TestStartedProgramsEndWithTheNode(t *testing.T) {
 			ctx, cancel := context.WithCancel(bg)
 			defer cancel()
 			log, pid, exited := runScript(t, ctx, &OSStarter{Grace: 200 * time.Millisecond}, uid, gid, tc.script)
-			for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), "line=ready"); yield() {
+			for deadline := time.Now().Add(time.Minute); !strings.Contains(log.String(), "line=ready"); yield() {
 				if time.Now().After(deadline) {
 					t.Fatal("the program did not start")
 				}

@@ -48,7 +48,7 @@ func kinds(t *testing.T, f func(t *testing.T, shared bool)) {
 
 func mustWrite(t *testing.T, e *End, p []byte) {
 	t.Helper()
-	if err := e.Write(p, WriteOptions{Timeout: 5 * time.Second}); err != nil {
+	if err := e.Write(p, WriteOptions{Timeout: time.Minute}); err != nil {
 		t.Fatalf("write of %d bytes: %v", len(p), err)
 	}
 }
@@ -56,7 +56,7 @@ func mustWrite(t *testing.T, e *End, p []byte) {
 func mustRead(t *testing.T, e *End, want []byte) {
 	t.Helper()
 	buf := make([]byte, len(want)+1)
-	n, err := e.Read(buf, ReadOptions{Mode: Partial, Timeout: 5 * time.Second})
+	n, err := e.Read(buf, ReadOptions{Mode: Partial, Timeout: time.Minute})
 	if err != nil {
 		t.Fatalf("read: %v", err)
 	}

@@ -105,12 +105,13 @@ func TestADaemonOutOfDescriptorsComesBack(t *testing.T) {
 			}
 			dir := p.dir
 			var held []*session.Conn
+			wait := patience // for the first; then the daemon is up
 			for len(held) < 100 {
-				c, err := dialSoon(dir, 300*time.Millisecond)
+				c, err := dialSoon(dir, wait)
 				if err != nil {
 					break
 				}
-				held = append(held, c)
+				held, wait = append(held, c), time.Second
 			}
 			if len(held) == 0 || len(held) == 100 {
 				t.Fatalf("%d clients fitted in", len(held))

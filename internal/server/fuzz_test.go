@@ -94,7 +94,7 @@ func FuzzRPC(f *testing.F) {
 		head.WriteString(strconv.Itoa(len(body)) + "\r\n\r\n")
 		conn.Write(append(head.Bytes(), body...))
 		conn.(*net.UnixConn).CloseWrite()
-		conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+		conn.SetReadDeadline(time.Now().Add(patience))
 		buf := make([]byte, 4096)
 		for {
 			if _, err := conn.Read(buf); err != nil {

@@ -54,7 +54,7 @@ func rawHello(fd int) error {
 
 // rawRecv gives the next record, or an error at the end of the connection.
 func rawRecv(fd int) (*pb.ToProcess, error) {
-	tv := unix.NsecToTimeval((10 * time.Second).Nanoseconds())
+	tv := unix.NsecToTimeval(patience.Nanoseconds())
 	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	buf := make([]byte, session.MaxToProcess)
 	n, err := unix.Read(fd, buf)
@@ -102,7 +102,7 @@ func (d *daemon) works() {
 }
 
 func TestASilentClientHurtsNobodyAndIsCutOff(t *testing.T) {
-	d := start(t, Config{Limits: Limits{Hello: 50 * time.Millisecond}})
+	d := start(t, Config{Limits: Limits{Hello: 2 * time.Second}}) // time enough for those who speak
 	fds := make([]int, 20)
 	for i := range fds {
 		fds[i] = d.raw()

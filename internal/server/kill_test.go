@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"os/exec"
 	"syscall"
@@ -34,7 +33,7 @@ func TestAKilledClientIsFlowDownForItsServer(t *testing.T) {
 		began := time.Now()
 		p.kill()
 		want(t, ended, flow.EventDown)
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > 5*time.Second { // by no limit of time
 			t.Errorf("noticed after %v", took)
 		}
 		hangUp(server, g)
@@ -57,9 +56,7 @@ func TestAKilledServerTakesItsAcceptsWithIt(t *testing.T) {
 		procs, _ := d.node.ListProcesses(t.Context())
 		return len(procs) == 0
 	})
-	ctx, cancel := context.WithTimeout(soon(t), 5*time.Second)
-	defer cancel()
-	if _, err := d.dial().Alloc(ctx, "doomed", qos.Raw); err == nil || errors.Is(err, errno.TimedOut) {
+	if _, err := d.dial().Alloc(soon(t), "doomed", qos.Raw); err == nil || errors.Is(err, errno.TimedOut) {
 		t.Errorf("alloc to a name that nobody serves: %v", err)
 	}
 }

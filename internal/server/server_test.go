@@ -117,9 +117,13 @@ func (d *daemon) serve(name string) *session.Conn {
 	return c
 }
 
+// patience is how long a test waits for what must happen. It is long because
+// machines that run tests are busy.
+const patience = time.Minute
+
 // soon ends before a test hangs for ever.
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -184,7 +188,7 @@ func want(t testing.TB, ch <-chan flow.Event, e flow.Event) {
 		if got != e {
 			t.Fatalf("event %v, not %v", got, e)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("no event %v", e)
 	}
 }
@@ -192,10 +196,10 @@ func want(t testing.TB, ch <-chan flow.Event, e flow.Event) {
 // eventually waits until the condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not so after 10 s: %s", what)
+			t.Fatalf("not so after %v: %s", patience, what)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -203,6 +207,6 @@ func eventually(t testing.TB, what string, holds func() bool) {
 
 // Reads and writes of the tests wait, but not for ever.
 var (
-	readOptions  = ring.ReadOptions{Timeout: 10 * time.Second}
-	writeOptions = ring.WriteOptions{Timeout: 10 * time.Second}
+	readOptions  = ring.ReadOptions{Timeout: patience}
+	writeOptions = ring.WriteOptions{Timeout: patience}
 )

@@ -61,7 +61,7 @@ func connect(t testing.TB) (*Conn, *far) {
 
 func (f *far) read() *pb.ToDaemon {
 	var m pb.ToDaemon
-	f.c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	f.c.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, _, err := ReadRecord(f.c, make([]byte, MaxToDaemon), nil, &m); err != nil {
 		f.t.Errorf("the daemon reads: %v", err)
 	}
@@ -113,7 +113,7 @@ func grantOf(request uint64) *pb.ToProcess {
 func alloc(c *Conn) (<-chan *Grant, <-chan error) {
 	grants, errs := make(chan *Grant, 1), make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		g, err := c.Alloc(ctx, "n", qos.Voice)
 		grants <- g

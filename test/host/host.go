@@ -22,7 +22,7 @@ import (
 
 // Patience is how long a test waits for something that must happen. It is
 // long because machines that run tests are busy; it is never slept through.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 var build struct {
 	sync.Once
