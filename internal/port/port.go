@@ -65,6 +65,10 @@ type Port struct {
 	closed bool // Close was seen, left is set
 	ended  bool // the flow was deallocated
 
+	// Of the running call of Receive.
+	incoming []*packet.Buffer
+	message  func(i int) []byte
+
 	full     atomic.Bool // Receive took fewer: Resume is owed
 	closing  atomic.Bool
 	finished atomic.Bool
@@ -77,6 +81,7 @@ type Port struct {
 func New(end *ring.End, f flow.Flow, done func()) *Port {
 	p := &Port{end: end, flow: f, done: done, batch: make([]*packet.Buffer, 0, batchPackets)}
 	p.room = p.makeRoom
+	p.message = func(i int) []byte { return p.incoming[i].Bytes() }
 	s := end.PeerState()
 	p.downs, p.ups = s.Downs(), s.Ups()
 	end.SetMTU(f.MTU())
@@ -117,24 +122,28 @@ func (p *Port) wake() {
 
 // Receive implements flow.Handler.
 func (p *Port) Receive(batch []*packet.Buffer) (taken int) {
-	for i, b := range batch {
-	again:
-		switch err := p.end.TryWrite(b.Bytes()); {
+	for taken < len(batch) {
+		p.incoming = batch[taken:]
+		n, err := p.end.WriteBatch(len(p.incoming), p.message)
+		p.incoming = nil
+		p.received.Add(uint64(n))
+		packet.ReleaseAll(batch[taken : taken+n])
+		taken += n
+		switch {
 		case err == nil:
-			p.received.Add(1)
-		case errors.Is(err, errno.Again):
+		case err == errno.Again:
 			p.full.Store(true)
-			if p.end.ArmRoom(b.Len()) {
-				return i
+			if p.end.ArmRoom(batch[taken].Len()) {
+				return taken
 			}
 			p.full.Store(false)
-			goto again
 		default: // closed, down, not reading, too long
 			p.dropped.Add(1)
+			batch[taken].Release()
+			taken++
 		}
-		b.Release()
 	}
-	return len(batch)
+	return taken
 }
 
 // Event implements flow.Handler.

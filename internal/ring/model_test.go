@@ -42,14 +42,13 @@ func TestRingIsAQueueOfMessages(t *testing.T) {
 			rapid.IntRange(1, size/2+1),
 			rapid.SampledFrom([]int{1, 8, 4080, 4088, size/2 - 8, size / 2, size/4 - 8}),
 		)
-		write := func(t *rapid.T) {
-			seed++
-			p := pattern(lengths.Draw(t, "length"), seed)
+		// wrote checks what a write of p gave, and keeps the model.
+		wrote := func(t *rapid.T, p []byte, err error) {
 			used := begun // what was read of a message stays until its end
 			for _, m := range queue {
 				used += int(recordSize(len(m)))
 			}
-			switch err := a.TryWrite(p); {
+			switch {
 			case len(p) > size/2:
 				if err != errno.MsgSize {
 					t.Fatal(err)
@@ -60,6 +59,26 @@ func TestRingIsAQueueOfMessages(t *testing.T) {
 				// Full with what was skipped, until the next read passes over it.
 			case err != errno.Again || len(queue) == 0 || used+int(recordSize(len(p))) <= int(a.out.window)/2:
 				t.Fatalf("write of %d bytes with %d of %d used: %v", len(p), used, size, err)
+			}
+		}
+		write := func(t *rapid.T) {
+			seed++
+			p := pattern(lengths.Draw(t, "length"), seed)
+			wrote(t, p, a.TryWrite(p))
+		}
+		batch := func(t *rapid.T) {
+			var ps [][]byte
+			for range rapid.IntRange(1, 20).Draw(t, "batch") {
+				seed++
+				ps = append(ps, pattern(lengths.Draw(t, "length"), seed))
+			}
+			n, err := a.WriteBatch(len(ps), func(i int) []byte { return ps[i] })
+			queue = append(queue, ps[:n]...)
+			if (err == nil) != (n == len(ps)) {
+				t.Fatalf("%d of %d written: %v", n, len(ps), err)
+			}
+			if err != nil {
+				wrote(t, ps[n], err)
 			}
 		}
 		partial := func(t *rapid.T) {
@@ -118,7 +137,7 @@ func TestRingIsAQueueOfMessages(t *testing.T) {
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"write": write, "write again": write, "write more": write,
+			"write": write, "write again": write, "write a batch": batch,
 			"read": partial, "read whole": whole,
 			"": func(t *rapid.T) {
 				if rx, tx := b.RxQueueLen(), a.TxQueueLen(); rx != len(queue) || tx != len(queue) {

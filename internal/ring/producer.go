@@ -118,6 +118,13 @@ func (p *producer) putHeader(h uint64) {
 // put writes a message into reserved room and publishes it; true when the
 // consumer wants to be rung.
 func (p *producer) put(b []byte) bool {
+	p.place(b)
+	p.publish()
+	return p.rings()
+}
+
+// place writes a message into reserved room.
+func (p *producer) place(b []byte) {
 	p.putHeader(header(uint64(len(b)), kindMessage))
 	off := (p.tail + headerSize) & p.mask
 	if n := copy(p.mem[off:], b); n < len(b) {
@@ -125,7 +132,13 @@ func (p *producer) put(b []byte) bool {
 	}
 	p.tail += recordSize(len(b))
 	p.count++
-	p.tailWord.Store(pack(p.tail, p.count))
+}
+
+// publish lets the consumer see what was placed.
+func (p *producer) publish() { p.tailWord.Store(pack(p.tail, p.count)) }
+
+// rings reports, once, whether the consumer wants to be rung.
+func (p *producer) rings() bool {
 	return p.dataArmed.Load() != 0 && p.dataArmed.Swap(0) != 0
 }
 
