@@ -1,6 +1,9 @@
 package ouroboros
 
-import "ouroboros/internal/errno"
+import (
+	"ouroboros/internal/errno"
+	"ouroboros/internal/ring"
+)
 
 // Flags change how a flow reads and writes; the values are those of the C
 // interface.
@@ -71,7 +74,7 @@ func (f *Flow) SetFRCTFlags(flags FRCTFlags) error {
 		return err
 	}
 	f.frct = flags&(ResControl|Linger) | f.frct&Retransmit
-	f.end.SetOptions(uint8(f.frct)) // for the node, which runs the protocol
+	f.end.SetOptions(uint8(f.frct) | ring.OptionSaid) // for the node, which runs the protocol
 	return nil
 }
 

@@ -45,6 +45,10 @@ const (
 	turn         = 4       // batches that are carried on somebody else's goroutine
 )
 
+// Reliable is a flow with FRCP, whose flags the application may change: the
+// options that it sets at its end of the ring.
+type Reliable interface{ SetFlags(flags uint) }
+
 // Port joins one end of a ring to one flow.
 type Port struct {
 	end  *ring.End
@@ -61,6 +65,7 @@ type Port struct {
 	room   func(n int) []byte
 	downs  uint32 // as the application said them last
 	ups    uint32
+	said   uint8 // options of the application
 	left   int  // messages still to be read after Close
 	closed bool // Close was seen, left is set
 	ended  bool // the flow was deallocated
@@ -278,6 +283,12 @@ func (p *Port) signal() {
 	p.downs, p.ups = s.Downs(), s.Ups()
 	if p.ended || s.Has(ring.StateClosed) {
 		return
+	}
+	if o := s.Options(); o != p.said {
+		p.said = o
+		if r, ok := p.flow.(Reliable); ok && o&ring.OptionSaid != 0 {
+			r.SetFlags(uint(o &^ ring.OptionSaid))
+		}
 	}
 	// Of several since the last look, what holds now comes last.
 	isDown := s.Has(ring.StateDown)

@@ -31,6 +31,13 @@ type fixture struct {
 
 func setUp(t testing.TB, shared bool, limit flow.Limit) *fixture {
 	t.Helper()
+	near, far := flow.NewPipe(flow.PipeOptions{Limit: limit})
+	return setUpOn(t, shared, near, far)
+}
+
+// setUpOn joins the port to one end of a flow.
+func setUpOn(t testing.TB, shared bool, near flow.Flow, far *flow.Pipe) *fixture {
+	t.Helper()
 	seg, err := ring.NewSegment(ring.SegmentOptions{Shared: shared})
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +54,6 @@ func setUp(t testing.TB, shared bool, limit flow.Limit) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	near, far := flow.NewPipe(flow.PipeOptions{Limit: limit})
 	f.far = far
 	f.port = port.New(end, near, func() { close(f.done) })
 	t.Cleanup(func() {
@@ -439,4 +445,53 @@ func BenchmarkOneWay(b *testing.B) {
 			}
 		})
 	}
+}
+
+// flagged is a flow with FRCP, as far as its flags go.
+type flagged struct {
+	*flow.Pipe
+	flags chan uint
+}
+
+func (f flagged) SetFlags(flags uint) { f.flags <- flags }
+
+func TestFlagsOfTheApplicationReachTheFlow(t *testing.T) {
+	both(t, func(t *testing.T, shared bool) {
+		near, far := flow.NewPipe(flow.PipeOptions{})
+		fl := flagged{near, make(chan uint, 10)}
+		f := setUpOn(t, shared, fl, far)
+		for _, o := range []uint8{ring.OptionSaid, ring.OptionSaid | 6, ring.OptionSaid | 2} {
+			f.app.SetOptions(o)
+			select {
+			case got := <-fl.flags:
+				if got != uint(o&^ring.OptionSaid) {
+					t.Errorf("flags %d of options %d", got, o)
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatalf("options %d did not arrive", o)
+			}
+		}
+	})
+}
+
+func TestTheLongestMessageFollowsTheFlow(t *testing.T) {
+	both(t, func(t *testing.T, shared bool) {
+		near, far := flow.NewPipe(flow.PipeOptions{MTU: 1500})
+		f := setUpOn(t, shared, near, far)
+		in := newInbox(1 << 30)
+		f.far.Attach(in)
+		for _, mtu := range []int{1500, 1400, 9000} {
+			far.SetMTU(mtu)
+			if f.app.MTU() != mtu {
+				t.Errorf("MTU %d, want %d", f.app.MTU(), mtu)
+			}
+			if err := f.app.TryWrite(make([]byte, mtu+1)); !errors.Is(err, errno.MsgSize) {
+				t.Errorf("%d bytes: %v", mtu+1, err)
+			}
+			if err := f.app.Write(make([]byte, mtu), waitW()); err != nil {
+				t.Errorf("%d bytes: %v", mtu, err)
+			}
+		}
+		in.await(t, "the longest", func() bool { return len(in.got) == 3 })
+	})
 }

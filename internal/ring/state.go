@@ -34,6 +34,9 @@ const SayMask = 1<<24 - 1
 // Has reports whether any of the flags is set.
 func (s State) Has(flags State) bool { return s&flags != 0 }
 
+// OptionSaid marks options that were set: none is another word than all off.
+const OptionSaid = 1 << 7
+
 // Options are the eight bits given with SetOptions.
 func (s State) Options() uint8 { return uint8(s >> optionsShift) }
 
