@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ouroboros/internal/errno"
@@ -32,6 +33,9 @@ type arrival[A comparable] struct {
 	key   arrivalKey[A]
 	reply *Message // nil while the host decides
 	until time.Time
+
+	heard  atomic.Bool // data has come on the flow, so the reply has arrived
+	closed atomic.Bool // the flow was deallocated here
 }
 
 // arrivals are the requests of peers.
@@ -68,7 +72,7 @@ func (s *Shim[A]) request(from A, m *Message) {
 		reply := old.reply
 		as.mu.Unlock()
 		s.count.again.Add(1)
-		s.repeat(from, reply)
+		s.repeat(old, reply)
 		return
 	}
 	if as.pending >= arrivalsPending || as.source[origin] >= arrivalsSource {
@@ -98,7 +102,7 @@ func (s *Shim[A]) decide(a *arrival[A], req *ipcp.Request) {
 		_ = s.settle(a, deny(a, err))
 		return
 	}
-	e, err := s.open(a.key.from, a.key.requester, req.QoS, nil)
+	e, err := s.serve(a, req.QoS)
 	if err != nil {
 		s.count.denied.Add(1)
 		offer.Fail(err)
@@ -163,11 +167,17 @@ func (s *Shim[A]) send(to A, m *Message) error {
 	return errno.New(errno.Again, "the reply could not be sent for %v", resends*resend)
 }
 
-// repeat sends the reply to a request that came again, if there is one yet.
-func (s *Shim[A]) repeat(to A, reply *Message) {
-	if reply != nil {
-		_ = s.edge.Manage(to, reply) // when it cannot be sent, the peer asks again
+// repeat sends the reply to a request that came again, if there is one yet and
+// it has not arrived. A flow that was deallocated meanwhile is not given any
+// more: the peer would wait on it for nothing.
+func (s *Shim[A]) repeat(a *arrival[A], reply *Message) {
+	if reply == nil || a.heard.Load() {
+		return
 	}
+	if reply.Response == 0 && a.closed.Load() {
+		reply = deny(a, errno.FlowDown)
+	}
+	_ = s.edge.Manage(a.key.from, reply) // when it cannot be sent, the peer asks again
 }
 
 // probe takes a Probe.
@@ -193,7 +203,9 @@ func (s *Shim[A]) probe(from A, m *Message) {
 		answer.Response = Answered
 	}
 	_ = s.edge.Manage(from, answer)
-	s.repeat(from, reply)
+	if a != nil {
+		s.repeat(a, reply)
+	}
 }
 
 // keep notes the reply of a pending request.

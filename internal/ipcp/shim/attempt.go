@@ -15,9 +15,9 @@ import (
 // many repetitions a peer may leave unanswered before it counts as another.
 const (
 	firstWait   = 250 * time.Millisecond
-	longestWait = 2 * time.Second
-	ownWait     = time.Second
-	ownSilence  = 4
+	longestWait = time.Second
+	ownWait     = 500 * time.Millisecond
+	ownSilence  = 12
 )
 
 // attempt is an allocation that waits for the peer's reply.
@@ -42,7 +42,7 @@ func (s *Shim[A]) Alloc(ctx context.Context, to A, req *ipcp.Request) (*ipcp.Rep
 		return nil, errno.New(errno.IPCP, "the IPCP has no link at the moment")
 	}
 	at := &attempt{request: requestID(req.Data), answer: make(chan answer, 1), unseen: make(chan struct{}, 1)}
-	e, err := s.open(to, 0, req.QoS, at)
+	e, err := s.call(to, req.QoS, at)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (s *Shim[A]) ask(ctx context.Context, e *Endpoint[A], at *attempt, req *ipc
 				return a, a.err
 			default:
 			}
-			return answer{}, noReply(ctx)
+			return answer{}, noReply(ctx, e.peer)
 		case <-at.unseen:
 			s.count.repeated.Add(1)
 			_ = s.edge.Manage(e.peer, request) // when it cannot be sent, the timer sees to it
@@ -123,10 +123,11 @@ func (s *Shim[A]) ask(ctx context.Context, e *Endpoint[A], at *attempt, req *ipc
 }
 
 // noReply is why an attempt without an answer ended.
-func noReply(ctx context.Context) error {
+func noReply[A comparable](ctx context.Context, peer A) error {
 	err := context.Cause(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("the peer did not answer: %w", err)
+		return errno.New(errno.TimedOut, "the peer %v does not answer", peer).
+			Next("see that the IPCP there runs and that nothing between filters the packets")
 	}
 	return err
 }

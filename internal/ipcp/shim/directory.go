@@ -9,6 +9,7 @@ import (
 const (
 	directoryNames     = 4096
 	directoryAddresses = 8
+	evictLook          = 64 // names looked at when one must go
 )
 
 // Directory is a cache of where names are, bounded in size and time. It also
@@ -59,19 +60,21 @@ func (d *Directory[A]) without(hash string, at A) []place[A] {
 	return good
 }
 
-// evict makes room for a name: all that have expired go, or else any one.
+// evict makes room for a name: of a few, those that have expired go, or else
+// any one.
 func (d *Directory[A]) evict() {
-	now := time.Now()
+	now, looked := time.Now(), 0
+	var one string
 	for h, l := range d.places {
 		if !now.Before(l[0].until) {
 			delete(d.places, h)
 		}
-	}
-	for h := range d.places {
-		if len(d.places) < directoryNames {
-			return
+		if one, looked = h, looked+1; looked == evictLook {
+			break
 		}
-		delete(d.places, h)
+	}
+	if len(d.places) >= directoryNames {
+		delete(d.places, one)
 	}
 }
 

@@ -23,8 +23,11 @@ type Endpoint[A comparable] struct {
 	in     flow.Inbox
 	ended  atomic.Bool
 
+	arrival *arrival[A] // of the responder; nil at the requester
+
 	mu      sync.Mutex
 	attempt *attempt // of the requester, until it is answered
+	down    bool     // what the user was told last
 
 	sent, received traffic
 }
@@ -41,15 +44,46 @@ func (t *traffic) add(batch []*packet.Buffer) {
 	t.bytes.Add(n)
 }
 
-// open makes an endpoint towards peer. remote is 0 when it is not known yet.
-func (s *Shim[A]) open(peer A, remote uint32, spec qos.Spec, at *attempt) (*Endpoint[A], error) {
-	e := &Endpoint[A]{s: s, peer: peer, qos: spec, attempt: at}
-	e.remote.Store(remote)
+// call makes the endpoint of a requester; the number of its peer is not known
+// yet.
+func (s *Shim[A]) call(peer A, spec qos.Spec, at *attempt) (*Endpoint[A], error) {
+	return s.open(&Endpoint[A]{s: s, peer: peer, qos: spec, attempt: at})
+}
+
+// serve makes the endpoint of a responder.
+func (s *Shim[A]) serve(a *arrival[A], spec qos.Spec) (*Endpoint[A], error) {
+	e := &Endpoint[A]{s: s, peer: a.key.from, qos: spec, arrival: a}
+	e.remote.Store(a.key.requester)
+	return s.open(e)
+}
+
+func (s *Shim[A]) open(e *Endpoint[A]) (*Endpoint[A], error) {
 	e.in.Init(inboxLimit, nil, s.env.Go)
 	if err := s.table.add(e); err != nil {
 		return nil, err
 	}
-	return e, nil
+	for { // the link may change while e is entered
+		down := s.down.Load()
+		e.setDown(down)
+		if s.down.Load() == down {
+			return e, nil
+		}
+	}
+}
+
+// setDown tells the user of a change.
+func (e *Endpoint[A]) setDown(down bool) {
+	e.mu.Lock()
+	same := e.down == down
+	e.down = down
+	e.mu.Unlock()
+	switch {
+	case same:
+	case down:
+		e.in.Event(flow.EventDown)
+	default:
+		e.in.Event(flow.EventUp)
+	}
 }
 
 // ID is the own number, Peer the address of the peer, Remote the peer's number,
@@ -69,6 +103,9 @@ func (e *Endpoint[A]) Deliver(from A, batch []*packet.Buffer) {
 		e.s.count.foreign.Add(uint64(len(batch)))
 		packet.ReleaseAll(batch)
 		return
+	}
+	if a := e.arrival; a != nil && !a.heard.Load() {
+		a.heard.Store(true)
 	}
 	e.received.add(batch)
 	rest := batch[e.in.Put(batch):]
@@ -172,6 +209,9 @@ func (e *Endpoint[A]) QueueLen() int {
 func (e *Endpoint[A]) Dealloc() {
 	if e.ended.Swap(true) {
 		return
+	}
+	if e.arrival != nil {
+		e.arrival.closed.Store(true)
 	}
 	e.s.table.remove(e)
 	e.s.unstall(e)

@@ -36,19 +36,20 @@ func (p *peers[A]) forget(a A) {
 	delete(p.until, a)
 }
 
-// evict makes room: all that have expired go, or else any one.
+// evict makes room: of a few, those that have expired go, or else any one.
 func (p *peers[A]) evict() {
-	now := time.Now()
+	now, looked := time.Now(), 0
+	var one A
 	for a, until := range p.until {
 		if now.After(until) {
 			delete(p.until, a)
 		}
-	}
-	for a := range p.until {
-		if len(p.until) < peersMost {
-			return
+		if one, looked = a, looked+1; looked == evictLook {
+			break
 		}
-		delete(p.until, a)
+	}
+	if len(p.until) >= peersMost {
+		delete(p.until, one)
 	}
 }
 

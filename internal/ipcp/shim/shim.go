@@ -207,14 +207,9 @@ func (s *Shim[A]) SetMTU(n int) {
 // SetDown says that the edge cannot carry packets now, or can again. The users
 // of all flows hear of a change; while it is down what they send is dropped.
 func (s *Shim[A]) SetDown(down bool) {
-	if s.down.Swap(down) == down {
-		return
+	if s.down.Swap(down) != down {
+		s.Each(func(e *Endpoint[A]) { e.setDown(s.down.Load()) })
 	}
-	e := flow.EventUp
-	if down {
-		e = flow.EventDown
-	}
-	s.Each(func(ep *Endpoint[A]) { ep.in.Event(e) })
 }
 
 // Down reports what SetDown said last.
