@@ -3,6 +3,7 @@ package registry
 import (
 	"container/list"
 	"slices"
+	"time"
 
 	"ouroboros/irm"
 )
@@ -28,6 +29,7 @@ func (r *Registry) offer(a *accept, front bool) {
 		r.leaveQueue(q)
 		a.state = reserved
 		q.got = a
+		q.n.moved = time.Now()
 		q.n.served(p)
 		q.rouse()
 		return

@@ -37,7 +37,7 @@ type Config struct {
 	SecurityDir string // default places of the security files of names
 	Store       Store  // nil = forget everything at the end
 
-	RequestWait  time.Duration // how long a bound process has to accept; default 1 s
+	RequestWait  time.Duration // how long a bound process has to accept, each time; default 1 s
 	AllocTimeout time.Duration // of allocations whose caller set no deadline; default 20 s
 	ClockSlack   time.Duration // how far the clock of a client's node may be ahead; default 100 ms
 	BindWait     time.Duration // how long BindProcess waits for the process to announce itself; default 10 ms

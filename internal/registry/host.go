@@ -85,8 +85,8 @@ func (t *host) Failed(err error) {
 }
 
 // Arrive implements ipcp.Host: it checks a request that came from the layer,
-// finds a server for it, waiting RequestWait at the most, and reserves its
-// accept. A request that is not to be served takes no accept.
+// finds a server for it, waiting as an allocation of this node does, and
+// reserves its accept. A request that is not to be served takes no accept.
 //
 //	refused with  because
 //	1007 ENAME    no name here has the hash

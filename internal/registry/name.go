@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"context"
 	"slices"
+	"time"
 
 	"ouroboros/internal/errno"
 	"ouroboros/irm"
@@ -18,6 +19,7 @@ type serviceName struct {
 	progs []*progBinding        // all of them, newest first
 	regs  map[*ipcpEntry][]byte // hash, by IPCP
 	queue list.List             // of *request: who waits for a server
+	moved time.Time             // when one of the queue last got a server
 	gone  bool                  // destroyed
 }
 

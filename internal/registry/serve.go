@@ -14,7 +14,8 @@ import (
 //
 //	a process bound to the name      what happens
 //	accepts                          its accept is reserved at once
-//	does not accept                  wait for RequestWait
+//	does not accept                  wait for RequestWait, and on while others
+//	                                 that wait for the name get their turn
 //	never did, and is bound by its   it may be a client: another is started if
 //	program                          possible, else wait, then as for none
 //	is being started                 wait until it accepts or ends
@@ -95,6 +96,10 @@ func (r *Registry) reserve(ctx context.Context, q *request, gone <-chan struct{}
 		}
 		r.mu.Lock()
 		if overdue && q.got == nil && !q.n.gone && !r.closed {
+			if left := r.cfg.RequestWait - time.Since(q.n.moved); left > 0 {
+				patience.Reset(left)
+				continue
+			}
 			if err := r.idleError(q); err != nil {
 				return nil, err
 			}

@@ -67,6 +67,31 @@ func TestHowLongAnAllocationWaitsForABoundServer(t *testing.T) {
 	}
 }
 
+// A slow server is not one that hangs: who waits behind others waits on.
+func TestAllocationsInAQueueWaitWhileItMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, nil)
+		server, client := n.process(10, "a"), n.process(20)
+		got := make(chan error, 4)
+		for range 4 {
+			go func() { _, err := client.Alloc(bg, "a", qos.Raw); got <- err }()
+		}
+		for range 3 {
+			took(t, 700*time.Millisecond, func() {
+				time.Sleep(700 * time.Millisecond)
+				if _, err := server.Accept(bg); err != nil {
+					t.Error(err)
+				}
+				if err := <-got; err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		// Now it hangs.
+		took(t, time.Second, func() { wantIs(t, <-got, errno.IPCP) })
+	})
+}
+
 func TestWhatADeadlineThatIsOverStillGets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNode(t, nil)
