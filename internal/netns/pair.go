@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"sync/atomic"
 	"testing"
 )
 
@@ -72,10 +73,17 @@ func Dress(a, b *Space, options ...Option) error {
 	return errors.Join(a.dress(s, addrA), b.dress(s, addrB))
 }
 
+// indices counts the numbers of interfaces: no two here have the same.
+var indices atomic.Int32
+
 // Join makes a veth pair with one end in each namespace, both up and without
 // addresses.
 func Join(a *Space, devA string, b *Space, devB string) error {
-	err := ip("link", "add", devA, "netns", a.Name, "type", "veth", "peer", "name", devB, "netns", b.Name)
+	// The kernel tells of a carrier at once only where the two ends have
+	// different numbers; else it takes up to a second.
+	n := 1000 + int(indices.Add(2))
+	err := ip("link", "add", devA, "netns", a.Name, "index", strconv.Itoa(n),
+		"type", "veth", "peer", "name", devB, "netns", b.Name, "index", strconv.Itoa(n+1))
 	if err != nil {
 		return err
 	}

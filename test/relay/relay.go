@@ -144,6 +144,13 @@ func (r *Relay) Impair(i Impairment) {
 // ImpairOne gives one direction a character from now on.
 func (r *Relay) ImpairOne(d Direction, i Impairment) { r.ways[d].fate.Store(&i) }
 
+// Unplug pulls the cable out of both spaces: their interfaces have no carrier
+// until Plug.
+func (r *Relay) Unplug() error { return errors.Join(r.space.Down("a"), r.space.Down("b")) }
+
+// Plug puts it back.
+func (r *Relay) Plug() error { return errors.Join(r.space.Up("a"), r.space.Up("b")) }
+
 // Watch has f see every frame of a direction as it arrives, before its fate;
 // nil ends that. f is called by the relay's thread and must not keep the frame.
 func (r *Relay) Watch(d Direction, f func(frame []byte)) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -226,6 +227,40 @@ func TestAWatcherSeesFramesAndAnInjectedOneArrives(t *testing.T) {
 	to.SetReadDeadline(time.Now().Add(patience))
 	if n, _, err := to.ReadFrom(make([]byte, 200)); n != 100 || err != nil {
 		t.Errorf("read %d, %v", n, err)
+	}
+}
+
+func TestACableThatIsPutBackCarriesAgain(t *testing.T) {
+	a, b, r := Pair(t, 7)
+	from, to := socket(t, a), socket(t, b)
+	pass(t, from, to, 1, 0)
+	for range 3 {
+		if err := r.Unplug(); err != nil {
+			t.Fatal(err)
+		}
+		carrier := func() string {
+			var text []byte
+			a.Do(func() (err error) {
+				i, err := net.InterfaceByName(netns.Dev)
+				if err == nil {
+					text = []byte(i.Flags.String())
+				}
+				return err
+			})
+			return string(text)
+		}
+		for strings.Contains(carrier(), "running") {
+			time.Sleep(time.Millisecond)
+		}
+		if err := r.Plug(); err != nil {
+			t.Fatal(err)
+		}
+		for !strings.Contains(carrier(), "running") {
+			time.Sleep(time.Millisecond)
+		}
+		if seen, _ := pass(t, from, to, 10, 0); len(seen) != 10 {
+			t.Errorf("%d of 10 came; %+v", len(seen), r.Stats(AtoB))
+		}
 	}
 }
 
