@@ -88,7 +88,7 @@ func (w *wireIPCP) Query(_ context.Context, h []byte) error {
 
 func (w *wireIPCP) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Reply, error) {
 	other := w.net.who(req.Hash)
-	offer, err := other.env.Host.Arrive(ctx, &ipcp.Request{Hash: req.Hash, QoS: req.QoS, MPL: wireMPL})
+	offer, err := other.env.Host.Arrive(ctx, &ipcp.Request{Hash: req.Hash, QoS: req.QoS, Data: req.Data, MPL: wireMPL})
 	if err != nil {
 		return nil, err
 	}
@@ -97,8 +97,9 @@ func (w *wireIPCP) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Repl
 	w.net.mu.Lock()
 	w.net.flows = append(w.net.flows, client, server)
 	w.net.mu.Unlock()
+	data := offer.Data()
 	offer.Complete(server)
-	return &ipcp.Reply{Flow: client, MPL: wireMPL}, nil
+	return &ipcp.Reply{Flow: client, Data: data, MPL: wireMPL}, nil
 }
 
 func (w *wireIPCP) Show() map[string]any { return nil }

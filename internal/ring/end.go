@@ -103,12 +103,15 @@ func (e *End) OnWake(f func()) {
 	e.hook.Store(&f)
 }
 
-// wake is called by the poller.
-func (e *End) wake() {
+// wake is called by the poller; true when there is an OnWake.
+func (e *End) wake() bool {
 	e.waiters.wake()
-	if f := e.hook.Load(); f != nil {
-		(*f)()
+	f := e.hook.Load()
+	if f == nil {
+		return false
 	}
+	(*f)()
+	return true
 }
 
 // Wake makes the blocked calls of this side look again.
