@@ -310,6 +310,13 @@ func (i *Inbox) Len() int {
 	return i.q.Len()
 }
 
+// Held is what is queued: packets and the sum of their lengths in bytes.
+func (i *Inbox) Held() (packets, bytes int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.q.Len(), i.q.Bytes()
+}
+
 // Dropped counts the packets that came after the end or were queued at Close.
 func (i *Inbox) Dropped() uint64 {
 	i.mu.Lock()

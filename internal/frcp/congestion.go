@@ -1,0 +1,156 @@
+package frcp
+
+import (
+	"math"
+	"time"
+
+	"ouroboros/internal/wire/frcp"
+)
+
+const (
+	minWindow  = 4  // packets: with fewer a loss cannot be noticed by acknowledgements
+	calmWindow = 32 // packets: the least while losses come without a queue
+)
+
+// congestion says how many packets may be on the way. A loss alone does not
+// say that the path is full: radio links and bad cables lose at random, and a
+// sender that halves its window for each of these stands still there. What says
+// it is a queue: the round trip time of the last round is above the lowest one
+// that was seen. So:
+//
+//	no loss, no queue   the window doubles each round up to the threshold, then
+//	                    grows by a sixteenth
+//	a queue             one packet a round; the first doubling ends
+//	loss and a queue    x 0.7, once a round
+//	loss, no queue      nothing; when more than one in twelve is lost (a
+//	                    policer drops without a queue) x 0.85, not below 32
+//	time-out            from 2 packets, doubling up to what it was before; a
+//	                    second one in a row halves that
+//
+// On a path within a building a queue is a matter of microseconds, so nearly
+// every loss is one of a full buffer there, and the growth by a sixteenth a
+// round fills the path again within milliseconds.
+type congestion struct {
+	window    int
+	part      int // of the next packet of window
+	threshold int // below it the window doubles each round
+	most      int
+
+	low     [2]int64 // lowest round trip time of this and the last period
+	period  int64    // when this one began
+	round   frcp.Seq // the round ends when this number is acknowledged
+	lowest  int64    // round trip time of this round
+	before  int64    // of the round before
+	passed  int      // packets acknowledged in this round
+	lost    int      // in this round
+	reduced bool     // in this round
+}
+
+// periodLength bounds how long an old path is remembered.
+const periodLength = int64(20 * time.Second)
+
+func (c *congestion) init(isn frcp.Seq, most int) {
+	*c = congestion{
+		window: startWindow, threshold: math.MaxInt32, most: most, round: isn,
+		low: [2]int64{math.MaxInt64, math.MaxInt64}, lowest: math.MaxInt64, before: math.MaxInt64,
+	}
+}
+
+// sample takes a round trip time.
+func (c *congestion) sample(m, now int64) {
+	if now-c.period > periodLength {
+		c.period, c.low[1], c.low[0] = now, c.low[0], math.MaxInt64
+	}
+	c.low[0] = min(c.low[0], m)
+	c.lowest = min(c.lowest, m)
+}
+
+// lowestRTT is the round trip time without queues; 0 = unknown.
+func (c *congestion) lowestRTT() int64 {
+	if m := min(c.low[0], c.low[1]); m != math.MaxInt64 {
+		return m
+	}
+	return 0
+}
+
+// queue is the time that packets waited on the way in this round and the last.
+func (c *congestion) queue() int64 {
+	m := min(c.lowest, c.before)
+	if m == math.MaxInt64 {
+		return 0
+	}
+	return m - c.lowestRTT()
+}
+
+// full reports whether the path has a queue worth speaking of.
+func (c *congestion) full() bool { return c.queue() > max(c.lowestRTT()/4, 50_000) }
+
+// acked takes the acknowledgement of n packets up to una, with nxt the next
+// to be sent; used says whether the window was what held the sender back.
+func (c *congestion) acked(n int, una, nxt frcp.Seq, used bool) {
+	c.passed += n
+	if used {
+		c.grow(n)
+	}
+	if una.Before(c.round) {
+		return
+	}
+	c.round, c.passed, c.lost, c.reduced = nxt, 0, 0, false
+	if c.lowest != math.MaxInt64 {
+		c.before, c.lowest = c.lowest, math.MaxInt64
+	}
+}
+
+func (c *congestion) grow(n int) {
+	switch q := c.queue(); {
+	case c.window < c.threshold:
+		if c.threshold == math.MaxInt32 && q > max(c.lowestRTT()/2, 4_000_000) {
+			c.threshold = c.window
+			return
+		}
+		c.window += min(n, c.threshold-c.window)
+	default:
+		each := c.window // acknowledged packets for one more
+		if !c.full() {
+			each = min(each, 16)
+		}
+		c.part += n
+		c.window += c.part / each
+		c.part %= each
+	}
+	c.window = min(c.window, c.most)
+}
+
+// loss takes n packets that are known to be lost; outstanding is the number
+// that was on the way.
+func (c *congestion) loss(n, outstanding int) {
+	c.lost += n
+	if c.reduced {
+		return
+	}
+	if c.threshold > c.window {
+		c.threshold = c.window
+	}
+	switch {
+	case c.full():
+		c.set(max(minWindow, c.window*7/10))
+	case c.lost*12 > max(c.passed, outstanding):
+		c.set(max(min(c.window, calmWindow), c.window*85/100))
+	}
+}
+
+func (c *congestion) set(window int) {
+	c.window, c.threshold, c.part, c.reduced = window, window, 0, true
+}
+
+// timeout takes the expiry of a retransmission time-out, backoff having been
+// before it.
+func (c *congestion) timeout(backoff int) {
+	if c.threshold == math.MaxInt32 || c.window > c.threshold {
+		c.threshold = max(minWindow, c.window)
+	}
+	if backoff > 0 || c.full() {
+		c.threshold = max(minWindow, c.threshold/2)
+	}
+	c.window, c.part = 2, 0
+}
