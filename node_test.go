@@ -6,17 +6,16 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/ring"
 	"ouroboros/internal/session"
 	"ouroboros/qos"
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
+	leak.Main(m)
 }
 
 // node is the least that joins processes by name: real rings, one link for

@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"ouroboros"
+	"ouroboros/internal/leak"
 	"ouroboros/irm"
 	"ouroboros/qos"
 	"ouroboros/stack"
-
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 func newNode(t testing.TB, cfg stack.Config) *stack.Node {
 	t.Helper()

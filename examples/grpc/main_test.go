@@ -4,11 +4,11 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
+	"ouroboros/internal/leak"
 )
 
 func TestTheExampleRunsAndLeavesNothingBehind(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer leak.None(t)
 	var out strings.Builder
 	if err := run(t.Context(), []string{"-embedded"}, &out); err != nil {
 		t.Fatal(err)

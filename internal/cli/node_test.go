@@ -9,13 +9,12 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"ouroboros/internal/errno"
 	"ouroboros/internal/fabric"
 	"ouroboros/internal/flow"
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/local"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/registry"
 	"ouroboros/internal/server"
 	"ouroboros/irm"
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asIRM) != "" {
 		os.Exit(actAsIRM())
 	}
-	goleak.VerifyTestMain(m)
+	leak.Main(m)
 }
 
 // node is a registry that a command may let go.

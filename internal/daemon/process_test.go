@@ -16,9 +16,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"ouroboros"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/rundir"
 	"ouroboros/irm"
 )
@@ -43,7 +42,7 @@ func TestMain(m *testing.M) {
 		fmt.Println(err)
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	leak.Main(m)
 }
 
 // patience is how long a test waits for what must happen.

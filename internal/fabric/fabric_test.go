@@ -8,17 +8,17 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/registry"
 	"ouroboros/internal/ring"
 	"ouroboros/qos"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 func noPort(*ring.End, flow.Flow, qos.Spec, func()) (Port, error) {
 	return nil, errors.New("no ports")

@@ -9,15 +9,15 @@ import (
 	"testing/synctest"
 
 	"ouroboros/internal/flow"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/packet"
 	"ouroboros/qos"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // user is a Handler that keeps what it is given, and takes only as much as it
 // has room for.

@@ -14,14 +14,13 @@ import (
 	"ouroboros/internal/flow"
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/hash"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/packet"
 	"ouroboros/irm"
 	"ouroboros/qos"
-
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // fragile is an IPCP that gives one end of pipes, uses one lower flow, and
 // panics where it is told to; a messy one leaves its lock behind.

@@ -66,9 +66,9 @@ type Port struct {
 	downs  uint32 // as the application said them last
 	ups    uint32
 	said   uint8 // options of the application
-	left   int  // messages still to be read after Close
-	closed bool // Close was seen, left is set
-	ended  bool // the flow was deallocated
+	left   int   // messages still to be read after Close
+	closed bool  // Close was seen, left is set
+	ended  bool  // the flow was deallocated
 
 	// Of the running call of Receive.
 	incoming []*packet.Buffer

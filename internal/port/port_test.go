@@ -12,11 +12,10 @@ import (
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/packet"
 	"ouroboros/internal/port"
 	"ouroboros/internal/ring"
-
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
@@ -27,7 +26,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	leak.Main(m)
 }
 
 // fixture is an application's end of a ring, a port, and the far end of the

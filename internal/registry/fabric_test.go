@@ -7,13 +7,12 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"ouroboros/internal/flow"
+	"ouroboros/internal/leak"
 	"ouroboros/qos"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // testFabric makes ends that only remember what happened to them.
 type testFabric struct {

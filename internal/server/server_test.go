@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"ouroboros/internal/fabric"
 	"ouroboros/internal/flow"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/registry"
 	"ouroboros/internal/ring"
 	"ouroboros/internal/session"
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) {
 		child(role)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	leak.Main(m)
 }
 
 // daemon is a node with its server, in a directory of its own.

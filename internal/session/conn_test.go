@@ -10,19 +10,19 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/pb"
 	"ouroboros/internal/ring"
 	"ouroboros/internal/rundir"
 	"ouroboros/qos"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // far is the daemon's end of a socket: what a daemon could say, well or badly.
 type far struct {

@@ -15,14 +15,13 @@ import (
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/hash"
 	"ouroboros/internal/ipcp/local"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/packet"
 	"ouroboros/irm"
 	"ouroboros/qos"
-
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // server is a host with one server behind it: decide answers each request, and
 // completed flows come out of flows.

@@ -6,13 +6,12 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"go.uber.org/goleak"
-
+	"ouroboros/internal/leak"
 	"ouroboros/internal/tool/console"
 	"ouroboros/internal/tool/tooltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestEcho(t *testing.T) {
 	h := tooltest.New(t)

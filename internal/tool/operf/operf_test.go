@@ -7,13 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"ouroboros"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/tool/tooltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestATestOneWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -8,13 +8,12 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"go.uber.org/goleak"
-
 	"ouroboros"
+	"ouroboros/internal/leak"
 	"ouroboros/internal/tool/tooltest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // masked replaces the numbers that differ from run to run.
 func masked(s string) string {
