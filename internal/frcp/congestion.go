@@ -24,8 +24,8 @@ const (
 //	loss and a queue    x 0.7, once a round
 //	loss, no queue      nothing; when more than one in twelve is lost (a
 //	                    policer drops without a queue) x 0.85, not below 32
-//	time-out            from 2 packets, doubling up to what it was before; a
-//	                    second one in a row halves that
+//	time-out            from 4 packets, doubling up to what it was before; a
+//	                    second one in a row halves that, and begins with 2
 //
 // On a path within a building a queue is a matter of microseconds, so nearly
 // every loss is one of a full buffer there, and the growth by a sixteenth a
@@ -82,8 +82,15 @@ func (c *congestion) queue() int64 {
 	return m - c.lowestRTT()
 }
 
-// full reports whether the path has a queue worth speaking of.
-func (c *congestion) full() bool { return c.queue() > max(c.lowestRTT()/4, 50_000) }
+// full reports whether the path has a queue worth speaking of. What a small
+// window measures is mostly how long the peer holds its acknowledgements back.
+func (c *congestion) full() bool {
+	least := max(c.lowestRTT()/4, 50_000)
+	if c.window <= calmWindow {
+		least += int64(ackRoom)
+	}
+	return c.queue() > least
+}
 
 // acked takes the acknowledgement of n packets up to una, with nxt the next
 // to be sent; used says whether the window was what held the sender back.
@@ -149,8 +156,14 @@ func (c *congestion) timeout(backoff int) {
 	if c.threshold == math.MaxInt32 || c.window > c.threshold {
 		c.threshold = max(minWindow, c.window)
 	}
-	if backoff > 0 || c.full() {
+	switch {
+	case c.full():
 		c.threshold = max(minWindow, c.threshold/2)
+	case backoff > 0:
+		c.threshold = max(min(calmWindow, c.threshold), c.threshold/2)
 	}
-	c.window, c.part = 2, 0
+	c.window, c.part = minWindow, 0
+	if backoff > 0 {
+		c.window = minWindow / 2
+	}
 }

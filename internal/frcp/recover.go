@@ -70,8 +70,12 @@ func (f *Flow) advance(una frcp.Seq, now int64) {
 		}
 		if t.tries > 1 {
 			again = true
-			if t.place == flying && f.tooSoon(t, now) {
+			switch {
+			case t.place != flying:
+			case f.tooSoon(t, now):
 				f.overtaken()
+			default:
+				s.distance = max(firstDistance, s.distance-1)
 			}
 		} else if t.place == flying && int32(t.order-s.arrived) > 0 {
 			s.arrived = t.order
@@ -100,7 +104,7 @@ func (f *Flow) advance(una frcp.Seq, now int64) {
 	if recovering && !una.Before(s.recover) {
 		s.recovery, s.left = false, 0
 	}
-	f.cc.acked(n, una, s.nxt, 2*was >= f.cc.window && (!recovering || f.cc.window < f.cc.threshold))
+	f.cc.acked(n, una, s.nxt, 2*was >= f.cc.window && (!recovering || s.hinted || f.cc.window < f.cc.threshold))
 	if s.recovery && !s.hinted && una != s.nxt {
 		// A partial acknowledgement: the next one is lost too.
 		if t := s.at(una); t.place == flying && (t.tries == 1 || now-t.last > f.rtt.srtt) {
@@ -174,7 +178,9 @@ func (f *Flow) land(q frcp.Seq, now int64) {
 }
 
 // seek looks for packets that were sent well before one that has arrived, when
-// the peer gives hints. It is called once for a received batch.
+// the peer gives hints: by three packets, or where packets overtake each other,
+// or acknowledgements get lost, by more packets or a round trip time. It is
+// called once for a received batch.
 func (f *Flow) seek(now int64) {
 	s := &f.snd
 	if !s.hinted || s.arrived == s.checked || s.beyond == s.una {
@@ -185,9 +191,14 @@ func (f *Flow) seek(now int64) {
 	if n := int32(s.outstanding()); n <= firstDistance && s.waiting() == 0 {
 		distance = min(distance, max(1, n-1)) // no more will come that could tell
 	}
+	late := now - f.rtt.srtt - max(f.rtt.srtt>>2, 4*f.rtt.mdev)
 	found := 0
 	for q := s.una; q != s.beyond; q++ {
-		if t := s.at(q); t.place == flying && int32(s.arrived-t.order) >= distance {
+		t := s.at(q)
+		if t.place != flying {
+			continue
+		}
+		if by := int32(s.arrived - t.order); by >= distance || by >= firstDistance && t.last < late {
 			f.miss(q, false)
 			found++
 		}

@@ -24,8 +24,8 @@ type path struct {
 	loss    float64       // the beginning of a row of losses
 	row     int           // its length; 0 = 1
 	double  float64
-	rate    float64                      // packets a second; 0 = any
-	buffer  int                          // packets that wait for the rate; 0 = any
+	rate    float64                         // packets a second; 0 = any
+	buffer  int                             // packets that wait for the rate; 0 = any
 	drop    func(h wire.Header, n int) bool // n counts the packets of this direction
 	observe func(p []byte)
 

@@ -1,0 +1,5 @@
+//go:build !race
+
+package frcp
+
+const raceEnabled = false
