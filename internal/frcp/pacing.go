@@ -27,12 +27,14 @@ func (f *Flow) inPace(now int64) bool {
 // spread sets the time between packets at an even pace, 0 for a short path.
 func (f *Flow) spread() {
 	f.gap = 0
-	if !f.reliable || f.rtt.srtt < shortPath {
+	lowest := f.cc.lowestRTT()
+	if !f.reliable || lowest < shortPath {
 		return
 	}
 	n, d := int64(4), int64(5)
 	if f.cc.window < f.cc.threshold {
 		n, d = 1, 2
 	}
-	f.gap = f.rtt.srtt * n / (d * int64(f.cc.window))
+	// One late acknowledgement must not slow a fast path down for long.
+	f.gap = min(f.rtt.srtt, 2*lowest) * n / (d * int64(f.cc.window))
 }

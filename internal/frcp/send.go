@@ -10,7 +10,6 @@ type output struct {
 	batch    []*packet.Buffer
 	rest     []*packet.Buffer // of batch: what the flow below did not take
 	busy     bool
-	again    bool // somebody wanted to send meanwhile
 	waiting  bool // for EventWritable
 	writable bool // it came
 	empties  int  // empty packets of the user
@@ -65,15 +64,13 @@ func (f *Flow) owesRoom() bool {
 func (f *Flow) send(now int64) {
 	o := &f.out
 	if o.busy {
-		o.again = true
-		return
+		return // that one looks again before it stops
 	}
 	if o.batch == nil {
 		o.batch = make([]*packet.Buffer, 0, burst)
 	}
 	o.busy = true
 	for f.state < dead && !o.waiting {
-		o.again = false
 		batch := o.rest
 		if len(batch) == 0 {
 			if batch = f.build(o.batch[:0], now); len(batch) == 0 {
