@@ -56,5 +56,5 @@ func refusal(err error, dst string) error {
 	case errno.Perm:
 		return said("the node of the server refused it and does not say why").Next("see its log")
 	}
-	return said("the node of the server refused it: %v", err).Next("see its log")
+	return said("the node of the server refused it: %v", errno.Of(n)).Next("see its log")
 }
