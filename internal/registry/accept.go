@@ -9,32 +9,33 @@ import (
 	"ouroboros/internal/errno"
 )
 
-// accept is a process's wish for a flow to any of its names.
+// Accept is a process's wish for a flow to any of its names.
 //
 //	          reserve                complete
-//	pending ───────────► reserved ────────────► settled
-//	   ▲                    │  │
-//	   └──── put back ──────┘  └── the process does not wait any more: left
+//	pending ───────────► reserved ────────────► over
+//	   ▲                    │  │                 ▲
+//	   └──── put back ──────┘  └── stopped ──────┘
 //
 // Whoever reserves an accept takes it out of the state at once, so that no
-// second request can choose it.
-type accept struct {
-	by   *Process
-	elem *list.Element // in proc.accepts while pending
+// second request can choose it. It ends once: with a flow, or with why there
+// is none.
+type Accept struct {
+	by      *Process
+	deliver func(*Grant, error)
 
-	state acceptState
-	done  chan struct{} // one token when settled
-	grant *Grant
-	err   error
+	// r.mu guards these.
+	elem    *list.Element // in proc.accepts while pending
+	state   acceptState
+	stopped *time.Timer // ends a reserved one that nobody waits for any more
 }
 
 type acceptState uint8
 
 const (
-	pending acceptState = iota
+	idle acceptState = iota // has not started
+	pending
 	reserved
-	settled
-	left
+	over
 )
 
 // settleWait is how long an accept whose time is over waits for the flow that
@@ -42,83 +43,121 @@ const (
 // layer's reply on a slow link must not hold the process longer than this.
 const settleWait = 500 * time.Millisecond
 
-// settle ends the accept. r.mu is held.
-func (a *accept) settle(g *Grant, err error) {
-	a.grant, a.err, a.state = g, err, settled
-	a.done <- struct{}{}
+// finish ends the accept. Whoever finished it gives the word with deliver when
+// r.mu, which is held now, has been given back.
+func (a *Accept) finish() {
+	h := a.by
+	a.state = over
+	delete(h.accepts, a)
+	h.proc.nAccepts--
+	if a.stopped != nil {
+		a.stopped.Stop()
+	}
 }
 
 // usable reports whether a reserved accept still has somebody behind it. r.mu
 // is held.
-func (a *accept) usable() bool { return a.state == reserved && !a.by.gone }
+func (a *Accept) usable() bool { return a.state == reserved && !a.by.gone }
 
-// Accept waits for the next flow to any name that the process is bound to, or
-// gets bound to meanwhile. With a ctx that has ended it takes a flow that
-// somebody already waits for, or fails with ErrTimeout.
-func (h *Process) Accept(ctx context.Context) (*Grant, error) {
+// NewAccept makes an accept. deliver is called once after Start, on any
+// goroutine: it must not wait, least of all for a flow.
+func (h *Process) NewAccept(deliver func(*Grant, error)) *Accept {
+	return &Accept{by: h, deliver: deliver}
+}
+
+// Start begins to wait for the next flow to any name that the process is bound
+// to, or gets bound to meanwhile. When it fails, deliver is not called.
+func (a *Accept) Start() error {
+	h := a.by
 	r, p := h.r, h.proc
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err := h.alive(); err != nil {
-		r.mu.Unlock()
-		return nil, err
+		return err
 	}
 	if err := h.room("accept a flow", p.nAccepts, r.cfg.Limits.AcceptsPerProcess, "pending accepts"); err != nil {
-		r.mu.Unlock()
-		return nil, err
+		return err
 	}
-	a := &accept{by: h, done: make(chan struct{}, 1)}
 	p.nAccepts++
+	h.accepts[a] = struct{}{}
 	p.lastAccept = r.tick()
 	if len(p.starts) > 0 {
 		r.startsSucceeded(p)
 	}
 	r.offer(a, false)
-	if a.state == pending && ctx.Err() != nil {
-		r.withdraw(a)
-	}
-	r.mu.Unlock()
-
-	select {
-	case <-a.done:
-	case <-ctx.Done():
-	case <-h.ctx.Done():
-	}
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	defer func() { p.nAccepts-- }()
-	if a.state == pending {
-		r.withdraw(a)
-	}
-	if a.state == reserved && !h.gone {
-		r.mu.Unlock()
-		t := time.NewTimer(settleWait)
-		select {
-		case <-a.done:
-		case <-t.C:
-		case <-h.ctx.Done():
-		}
-		t.Stop()
-		r.mu.Lock()
-	}
-	if a.state == settled {
-		if a.err == nil && h.gone {
-			return nil, errno.New(errno.Pipe, "process %d has left the node", p.id.PID)
-		}
-		return a.grant, a.err
-	}
-	a.state = left
-	if err := h.alive(); err != nil {
-		return nil, err
-	}
-	return nil, ended(ctx, "cannot accept a flow: none came in time")
+	return nil
 }
 
-// withdraw takes a pending accept back. r.mu is held.
-func (r *Registry) withdraw(a *accept) {
-	a.by.proc.accepts.Remove(a.elem)
-	a.elem = nil
-	a.state = left
+// Stop ends an accept because of why, a context's error: without a flow at
+// once, or with the one that somebody is just making for it.
+func (a *Accept) Stop(why error) {
+	r := a.by.r
+	r.mu.Lock()
+	switch {
+	case a.state == pending:
+		a.by.proc.accepts.Remove(a.elem)
+		a.elem = nil
+	case a.state == reserved && a.stopped == nil:
+		a.stopped = time.AfterFunc(settleWait, func() { a.expire(why) })
+		r.mu.Unlock()
+		return
+	default:
+		r.mu.Unlock()
+		return
+	}
+	a.finish()
+	r.mu.Unlock()
+	a.deliver(nil, noneCame(why))
+}
+
+// expire ends a stopped accept whose flow does not come.
+func (a *Accept) expire(why error) {
+	r := a.by.r
+	r.mu.Lock()
+	switch a.state {
+	case over:
+		r.mu.Unlock()
+		return
+	case pending: // was put back meanwhile
+		a.by.proc.accepts.Remove(a.elem)
+		a.elem = nil
+	}
+	a.finish()
+	r.mu.Unlock()
+	a.deliver(nil, noneCame(why))
+}
+
+func noneCame(why error) error { return endedFor(why, "cannot accept a flow: none came in time") }
+
+// Accept waits for the next flow to any name that the process is bound to, or
+// gets bound to meanwhile. With a ctx that has ended it takes a flow that
+// somebody already waits for, or fails with ErrTimeout.
+func (h *Process) Accept(ctx context.Context) (*Grant, error) {
+	type outcome struct {
+		grant *Grant
+		err   error
+	}
+	c := make(chan outcome, 1)
+	a := h.NewAccept(func(g *Grant, err error) { c <- outcome{g, err} })
+	if err := a.Start(); err != nil {
+		return nil, err
+	}
+	var o outcome
+	select {
+	case o = <-c:
+	case <-ctx.Done():
+		a.Stop(ctx.Err())
+		o = <-c
+	}
+	if o.err != nil {
+		return nil, o.err
+	}
+	h.r.mu.Lock()
+	defer h.r.mu.Unlock()
+	if h.gone {
+		return nil, errno.New(errno.Pipe, "process %d has left the node", h.pid)
+	}
+	return o.grant, nil
 }
 
 // room fails when the process may not have more of something. r.mu is held.
@@ -139,7 +178,10 @@ func (h *Process) room(doing string, have, limit int, what string) error {
 // ended is the error of a call whose ctx has ended: ErrTimeout for a deadline,
 // the cancellation as it is otherwise.
 func ended(ctx context.Context, format string, args ...any) error {
-	err := ctx.Err()
+	return endedFor(ctx.Err(), format, args...)
+}
+
+func endedFor(err error, format string, args ...any) error {
 	if err == nil || errors.Is(err, context.DeadlineExceeded) {
 		return errno.New(errno.TimedOut, format, args...)
 	}

@@ -90,7 +90,7 @@ func (h *Process) alloc(ctx context.Context, dst string, spec qos.Spec) (*Grant,
 			r.mu.Unlock()
 			return r.allocOut(ctx, h, dst, false, spec)
 		}
-		a := (*accept)(nil)
+		a := (*Accept)(nil)
 		if n.queue.Len() == 0 {
 			a = n.take(self)
 		}

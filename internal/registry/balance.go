@@ -16,14 +16,14 @@ type request struct {
 	not   *proc  // is not to serve it: an IPCP never gets a flow to itself
 	seq   uint64 // since when it waits
 	elem  *list.Element
-	got   *accept       // was handed over, reserved
+	got   *Accept       // was handed over, reserved
 	wake  chan struct{} // one token: look again
 	start *startup      // that it waits for
 }
 
 // offer finds work for an accept, or makes it pending: in front when it is
 // put back. r.mu is held.
-func (r *Registry) offer(a *accept, front bool) {
+func (r *Registry) offer(a *Accept, front bool) {
 	p := a.by.proc
 	if q := r.oldestWanting(p); q != nil {
 		r.leaveQueue(q)
@@ -44,7 +44,7 @@ func (r *Registry) offer(a *accept, front bool) {
 
 // putBack returns a reserved accept whose flow could not be completed: it is
 // the next to be chosen again. r.mu is held.
-func (r *Registry) putBack(a *accept, n *serviceName) {
+func (r *Registry) putBack(a *Accept, n *serviceName) {
 	if !a.usable() {
 		return
 	}
@@ -56,7 +56,7 @@ func (r *Registry) putBack(a *accept, n *serviceName) {
 // feed hands pending accepts of a process to who waits for them. r.mu is held.
 func (r *Registry) feed(p *proc) {
 	for p.accepts.Len() > 0 && len(p.wanted) > 0 {
-		a := p.accepts.Front().Value.(*accept)
+		a := p.accepts.Front().Value.(*Accept)
 		p.accepts.Remove(a.elem)
 		a.elem = nil
 		r.offer(a, true)
@@ -87,7 +87,7 @@ func (r *Registry) oldestWanting(p *proc) *request {
 
 // take reserves the pending accept that the balance policy chooses; nil when
 // no process has one. r.mu is held.
-func (n *serviceName) take(not *proc) *accept {
+func (n *serviceName) take(not *proc) *Accept {
 	var chosen *binding
 	for _, b := range n.bound {
 		if b.p == not || b.p.accepts.Len() == 0 {
@@ -105,7 +105,7 @@ func (n *serviceName) take(not *proc) *accept {
 		return nil
 	}
 	p := chosen.p
-	a := p.accepts.Front().Value.(*accept)
+	a := p.accepts.Front().Value.(*Accept)
 	p.accepts.Remove(a.elem)
 	a.elem = nil
 	a.state = reserved

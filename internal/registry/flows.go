@@ -137,7 +137,7 @@ func (h *Process) Dealloc(id int) error {
 // join makes the flow between a client and the reserved accept of a server.
 // again says that the server went away meanwhile and another must be found.
 // r.mu is held at the call and not at the return.
-func (r *Registry) join(h *Process, a *accept, n *serviceName, spec qos.Spec) (g *Grant, again bool, err error) {
+func (r *Registry) join(h *Process, a *Accept, n *serviceName, spec qos.Spec) (g *Grant, again bool, err error) {
 	s := a.by
 	id, id2, err := r.takeIDs(s == h)
 	if err != nil {
@@ -178,9 +178,11 @@ func (r *Registry) join(h *Process, a *accept, n *serviceName, spec qos.Spec) (g
 	r.flows[id] = rec
 	r.count.direct++
 	r.allocated(rec)
-	a.settle(rec.grant(rec.server), nil)
+	a.finish()
+	served := rec.grant(rec.server)
 	g = rec.grant(rec.client)
 	r.mu.Unlock()
+	a.deliver(served, nil)
 	return g, false, nil
 }
 
@@ -213,7 +215,7 @@ func (rec *record) grant(x *held) *Grant {
 // carry gives a process the flow that an IPCP carries for it: as the client
 // when a is nil, else as the server whose accept is reserved. On an error f
 // has been deallocated, and the accept is still reserved.
-func (r *Registry) carry(h *Process, a *accept, e *ipcpEntry, n string, f flow.Flow, spec qos.Spec, mpl time.Duration) (*Grant, error) {
+func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.Flow, spec qos.Spec, mpl time.Duration) (*Grant, error) {
 	r.mu.Lock()
 	id, _, err := r.takeIDs(false)
 	r.mu.Unlock()
@@ -267,9 +269,12 @@ func (r *Registry) carry(h *Process, a *accept, e *ipcpEntry, n string, f flow.F
 		g.MTU = f.MTU()
 	}
 	if a != nil {
-		a.settle(g, nil)
+		a.finish()
 	}
 	r.mu.Unlock()
+	if a != nil {
+		a.deliver(g, nil)
+	}
 	return g, nil
 }
 

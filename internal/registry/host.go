@@ -181,7 +181,7 @@ type offer struct {
 	r *Registry
 	e *ipcpEntry
 	n *serviceName
-	a *accept
+	a *Accept
 
 	data []byte // the response
 	spec qos.Spec

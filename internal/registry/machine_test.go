@@ -231,7 +231,7 @@ func (n *testNode) check(holding int, calls []*pendingCall) error {
 		ends += flows
 		nPending += p.accepts.Len()
 		for e := p.accepts.Front(); e != nil; e = e.Next() {
-			if a := e.Value.(*accept); a.state != pending || a.elem != e || a.by.gone {
+			if a := e.Value.(*Accept); a.state != pending || a.elem != e || a.by.gone {
 				return fmt.Errorf("process %d: a pending accept is %+v", p.id.PID, a)
 			}
 		}

@@ -27,10 +27,10 @@ type proc struct {
 	auto    bool       // was started on demand
 	starts  []*startup // that end well when it accepts
 
-	accepts    list.List                 // of *accept, pending, next first
+	accepts    list.List                 // of *Accept, pending, next first
 	lastAccept uint64                    // when it last asked for a flow
 	wanted     map[*serviceName]struct{} // its names for which somebody waits
-	nAccepts   int                       // running calls of Accept
+	nAccepts   int                       // that have not ended
 	nAllocs    int                       // running calls of Alloc and Join
 	nFlows     int                       // ends that it holds
 }
@@ -46,8 +46,9 @@ type Process struct {
 	end   context.CancelFunc
 
 	// r.mu guards these.
-	gone bool
-	ends map[int]*held // by the id that the process knows
+	gone    bool
+	ends    map[int]*held        // by the id that the process knows
+	accepts map[*Accept]struct{} // that have not ended
 }
 
 // Announce makes a process known: it is bound to the names of the program
@@ -87,7 +88,7 @@ func (r *Registry) announce(id Identity, look appearance, o Owner) (*Process, er
 		p.id, p.program = id, id.Exe
 		r.bindByProgram(p, look)
 	}
-	h := &Process{r: r, proc: p, pid: id.PID, owner: o, ends: make(map[int]*held)}
+	h := &Process{r: r, proc: p, pid: id.PID, owner: o, ends: make(map[int]*held), accepts: make(map[*Accept]struct{})}
 	h.ctx, h.end = context.WithCancel(r.ctx)
 	p.handles[h] = struct{}{}
 	return h, nil
@@ -114,14 +115,14 @@ func (h *Process) shut(why error) {
 	h.gone = true
 	p := h.proc
 	delete(p.handles, h)
-	for e := p.accepts.Front(); e != nil; {
-		next := e.Next()
-		if a := e.Value.(*accept); a.by == h {
-			p.accepts.Remove(e)
+	stopped := make([]*Accept, 0, len(h.accepts))
+	for a := range h.accepts {
+		if a.state == pending {
+			p.accepts.Remove(a.elem)
 			a.elem = nil
-			a.settle(nil, why)
 		}
-		e = next
+		a.finish()
+		stopped = append(stopped, a)
 	}
 	var down, own []End
 	for _, held := range h.ends {
@@ -142,6 +143,9 @@ func (h *Process) shut(why error) {
 	r.mu.Unlock()
 
 	h.end()
+	for _, a := range stopped {
+		a.deliver(nil, why)
+	}
 	for _, e := range down {
 		e.Event(flow.EventDown)
 	}

@@ -25,7 +25,7 @@ import (
 //
 // Those who wait are served in the order in which they came. None waits beyond
 // the end of its ctx.
-func (r *Registry) reserve(ctx context.Context, q *request, gone <-chan struct{}) (*accept, error) {
+func (r *Registry) reserve(ctx context.Context, q *request, gone <-chan struct{}) (*Accept, error) {
 	defer r.leaveQueue(q)
 	var patience, pause *time.Timer
 	defer func() {

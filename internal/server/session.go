@@ -21,7 +21,7 @@ import (
 // connections of one pid are one process to the registry, each with the flows
 // that it was granted.
 //
-//	reader: records ──► a goroutine per request ──► outbox
+//	reader: records ──► accepts, or a goroutine per request ──► outbox
 //	watcher: pidfd ──► closes the connection
 type process struct {
 	s    *Server
@@ -37,8 +37,8 @@ type process struct {
 	calls  sync.WaitGroup
 
 	mu       sync.Mutex
-	requests map[uint64]context.CancelFunc // pending
-	flows    map[int]*fabric.End           // granted and not deallocated
+	requests map[uint64]func()   // pending: how each is cancelled
+	flows    map[int]*fabric.End // granted and not deallocated
 }
 
 // session serves a connection until it ends, and releases everything of it.
@@ -53,7 +53,7 @@ func (s *Server) session(c *net.UnixConn, peer *peer) {
 
 	p := &process{
 		s: s, peer: peer, c: c,
-		requests: make(map[uint64]context.CancelFunc),
+		requests: make(map[uint64]func()),
 		flows:    make(map[int]*fabric.End),
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -169,7 +169,7 @@ func (p *process) handle(m *pb.ToDaemon) error {
 			return p.registry.Alloc(ctx, b.Alloc.Dst, b.Alloc.Qos.Spec())
 		})
 	case *pb.ToDaemon_Accept:
-		return p.begin(m, p.registry.Accept)
+		return p.accept(m)
 	case *pb.ToDaemon_Join:
 		return p.begin(m, func(ctx context.Context) (*registry.Grant, error) {
 			return p.registry.Join(ctx, b.Join.Layer)
@@ -219,34 +219,72 @@ func (p *process) allocNow(request uint64, a *pb.Alloc) *registry.Grant {
 	return p.registry.AllocNow(a.Dst, a.Qos.Spec())
 }
 
-// begin runs a request on a goroutine of its own.
-func (p *process) begin(m *pb.ToDaemon, ask func(context.Context) (*registry.Grant, error)) error {
-	request := m.Request
+// enter notes a request and how it is cancelled. It is false when there is no
+// room, which the process has been told then.
+func (p *process) enter(request uint64, cancel func()) (bool, error) {
 	p.mu.Lock()
 	if _, taken := p.requests[request]; taken || request == 0 {
 		p.mu.Unlock()
-		return fmt.Errorf("%w: request number %d", session.ErrRecord, request)
+		return false, fmt.Errorf("%w: request number %d", session.ErrRecord, request)
 	}
 	if n := p.s.limits.Pending; len(p.requests) >= n {
 		p.mu.Unlock()
 		p.s.count.pending.Add(1)
 		p.fail(request, errno.New(errno.NoBufs, "this process has %d requests pending already", n).
 			Next("wait for some of them"))
-		return nil
+		return false, nil
 	}
+	p.requests[request] = cancel
+	p.mu.Unlock()
+	return true, nil
+}
+
+func (p *process) leave(request uint64) {
+	p.mu.Lock()
+	delete(p.requests, request)
+	p.mu.Unlock()
+}
+
+// accept waits for a flow without a goroutine: whoever makes the flow passes
+// it on.
+func (p *process) accept(m *pb.ToDaemon) error {
+	request := m.Request
+	a := p.registry.NewAccept(func(g *registry.Grant, err error) {
+		p.leave(request)
+		if err != nil {
+			p.fail(request, err)
+			return
+		}
+		p.grant(request, g)
+	})
+	if ok, err := p.enter(request, func() { a.Stop(context.Canceled) }); !ok {
+		return err
+	}
+	if err := a.Start(); err != nil {
+		p.leave(request)
+		p.fail(request, err)
+	} else if m.Expired {
+		a.Stop(context.DeadlineExceeded)
+	}
+	return nil
+}
+
+// begin runs a request on a goroutine of its own.
+func (p *process) begin(m *pb.ToDaemon, ask func(context.Context) (*registry.Grant, error)) error {
+	request := m.Request
 	ctx, cancel := context.WithCancel(p.ctx)
 	if m.Expired {
 		cancel()
 		ctx, cancel = context.WithDeadline(p.ctx, time.Unix(0, 0))
 	}
-	p.requests[request] = cancel
-	p.mu.Unlock()
+	if ok, err := p.enter(request, cancel); !ok {
+		cancel()
+		return err
+	}
 	p.calls.Go(func() {
 		g, err := ask(ctx)
 		cancel()
-		p.mu.Lock()
-		delete(p.requests, request)
-		p.mu.Unlock()
+		p.leave(request)
 		switch {
 		case err != nil:
 			p.fail(request, err)
