@@ -18,10 +18,11 @@ import (
 // Host is a node with nothing on it.
 type Host struct{ node *stack.Node }
 
-// New makes a Host that is closed with the test.
+// New makes a Host that is closed with the test. A server may take its time to
+// accept: machines that run tests are busy.
 func New(t testing.TB) *Host {
 	t.Helper()
-	node, err := stack.New(stack.Config{})
+	node, err := stack.New(stack.Config{RequestWait: time.Minute, AllocTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
