@@ -182,6 +182,7 @@ func (s *Shim[A]) repeat(a *arrival[A], reply *Message) {
 
 // probe takes a Probe.
 func (s *Shim[A]) probe(from A, m *Message) {
+	s.peers.learn(from) // only our own kind sends it
 	id := requestID(m.Data)
 	s.arrivals.mu.Lock()
 	a := s.arrivals.of[arrivalKey[A]{from, m.Requester, id}]

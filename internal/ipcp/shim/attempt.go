@@ -18,6 +18,7 @@ const (
 	longestWait = time.Second
 	ownWait     = 500 * time.Millisecond
 	ownSilence  = 12
+	giveUp      = 5 * time.Second
 )
 
 // attempt is an allocation that waits for the peer's reply.
@@ -35,8 +36,9 @@ type answer struct {
 }
 
 // Alloc asks the peer at an address for a flow and waits for its reply. A
-// refusal is the peer's number as an error. Whatever else it answers than a
-// flow, it leaves nothing behind.
+// refusal is the peer's number as an error. errno.Again says that the peer is
+// silent, and that a new request, with another id, may do better. Whatever
+// else it answers than a flow, it leaves nothing behind.
 func (s *Shim[A]) Alloc(ctx context.Context, to A, req *ipcp.Request) (*ipcp.Reply, error) {
 	if s.down.Load() {
 		return nil, errno.New(errno.IPCP, "the IPCP has no link at the moment")
@@ -51,9 +53,7 @@ func (s *Shim[A]) Alloc(ctx context.Context, to A, req *ipcp.Request) (*ipcp.Rep
 	switch {
 	case err != nil:
 		s.count.unanswered.Add(1)
-		if errors.Is(err, context.DeadlineExceeded) {
-			s.Directory.Remove(req.Hash, to)
-		}
+		s.Directory.Remove(req.Hash, to)
 	case a.response == 0:
 		s.count.accepted.Add(1)
 		return &ipcp.Reply{Flow: e, Data: a.data, MPL: s.cfg.MPL}, nil
@@ -77,13 +77,21 @@ func refusal(response int32) error {
 }
 
 // ask sends the request and waits, repeating what may have been lost.
+//
+// What is too long for a peer of another make (errno.MsgSize) is sent when the
+// peer has shown, by answering a probe, that it is of our own kind.
 func (s *Shim[A]) ask(ctx context.Context, e *Endpoint[A], at *attempt, req *ipcp.Request) (answer, error) {
 	request := &Message{Code: FlowReq, Requester: e.id, QoS: req.QoS, Hash: req.Hash, Data: req.Data}
 	probe := &Message{Code: Probe, Requester: e.id, Hash: req.Hash, Data: at.request[:]}
-	if err := s.edge.Manage(e.peer, request); err != nil && !errors.Is(err, errno.Again) {
+	err := s.edge.Manage(e.peer, request)
+	long := errors.Is(err, errno.MsgSize) && !s.Knows(e.peer)
+	switch {
+	case long:
+		err = errors.Join(err, s.edge.Manage(e.peer, probe))
+	case err != nil && !errors.Is(err, errno.Again):
 		return answer{}, err
 	}
-	wait := firstWait
+	begun, wait := time.Now(), firstWait
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for silent := 0; ; {
@@ -100,25 +108,35 @@ func (s *Shim[A]) ask(ctx context.Context, e *Endpoint[A], at *attempt, req *ipc
 			return answer{}, noReply(ctx, e.peer)
 		case <-at.unseen:
 			s.count.repeated.Add(1)
-			_ = s.edge.Manage(e.peer, request) // when it cannot be sent, the timer sees to it
+			err := s.edge.Manage(e.peer, request)
+			if errors.Is(err, errno.MsgSize) {
+				return answer{}, err
+			} // what else cannot be sent is like lost
+			continue
 		case <-timer.C:
-			own := s.peers.knows(e.peer)
-			if own {
-				if silent++; silent == ownSilence {
-					s.peers.forget(e.peer)
-				}
-				s.count.repeated.Add(1)
-				_ = s.edge.Manage(e.peer, request)
-			} else {
-				s.count.probes.Add(1)
-				_ = s.edge.Manage(e.peer, probe)
-			}
-			wait = min(2*wait, longestWait)
-			if own {
-				wait = min(wait, ownWait)
-			}
-			timer.Reset(wait)
 		}
+		own := s.Knows(e.peer)
+		switch {
+		case own:
+			if silent++; silent == ownSilence {
+				s.peers.forget(e.peer)
+			}
+			s.count.repeated.Add(1)
+			_ = s.edge.Manage(e.peer, request)
+		case time.Since(begun) < giveUp:
+			s.count.probes.Add(1)
+			_ = s.edge.Manage(e.peer, probe)
+		case long:
+			return answer{}, err
+		default:
+			return answer{}, errno.New(errno.Again, "the peer %v does not answer", e.peer).
+				Next("see that the IPCP there runs and that nothing between filters the packets")
+		}
+		wait = min(2*wait, longestWait)
+		if own {
+			wait = min(wait, ownWait)
+		}
+		timer.Reset(wait)
 	}
 }
 

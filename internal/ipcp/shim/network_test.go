@@ -2,6 +2,7 @@ package shim_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -100,7 +101,11 @@ func (m *member) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Reply,
 	if !ok {
 		return nil, errno.NameError
 	}
-	return m.Alloc(ctx, to, req)
+	r, err := m.Alloc(ctx, to, req)
+	if errors.Is(err, errno.Again) { // it was forgotten, and is asked for again
+		m.Directory.Add(req.Hash, to, time.Hour)
+	}
+	return r, err
 }
 
 func (m *member) Query(context.Context, []byte) error { return nil }

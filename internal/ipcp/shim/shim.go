@@ -57,7 +57,7 @@ type Edge[A comparable] interface {
 	Transmit(e *Endpoint[A], batch []*packet.Buffer) (taken int)
 
 	// Manage sends a management message. errno.Again when there is no room
-	// now, errno.MsgSize when it is longer than a message can be.
+	// now, errno.MsgSize when it is longer than a message to that peer can be.
 	Manage(to A, m *Message) error
 }
 
@@ -136,6 +136,9 @@ func (s *Shim[A]) Endpoint(id uint32) *Endpoint[A] {
 	}
 	return e
 }
+
+// Knows reports whether a peer has shown to be of our own kind.
+func (s *Shim[A]) Knows(a A) bool { return s.peers.knows(a) }
 
 // Each calls f for every open endpoint.
 func (s *Shim[A]) Each(f func(e *Endpoint[A])) {
