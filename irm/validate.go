@@ -53,6 +53,7 @@ var (
 	DHTReplicateRange = Range{3, 3600}
 	EthertypeRange    = Range{0x0600, 0xFFFE}
 	PortRange         = Range{1, 65535}
+	UDPMTURange       = Range{256, 65503}
 )
 
 // Words that the values of a configuration can be, the first spelling of each
@@ -213,7 +214,52 @@ func (u *UDPConfig) validate(t IPCPType) error {
 		return errno.New(errno.Invalid, "the DNS address %s is not an %s address", u.DNS, familyName(t)).
 			Next("give one, or none for no dynamic DNS")
 	}
+	if u.MTU != 0 {
+		if err := UDPMTURange.Check("mtu", int64(u.MTU)); err != nil {
+			return err
+		}
+	}
+	if err := u.validateDNS(); err != nil {
+		return err
+	}
 	return PortRange.Check("port", int64(u.Port))
+}
+
+func (u *UDPConfig) validateDNS() error {
+	if err := CheckZone(u.Zone); err != nil {
+		return err
+	}
+	switch {
+	case len(u.Key) > MaxPath || strings.ContainsRune(u.Key, 0):
+		return errno.New(errno.Invalid, "the DNS key cannot be read from a path of %d bytes", len(u.Key)).
+			Next("give the path of a file, of at most %d bytes", MaxPath)
+	case !u.DNS.IsValid() && u.Zone != "":
+		return errno.New(errno.Invalid, "a DNS zone is given and no DNS server").Next("give the address of the server, too")
+	case !u.DNS.IsValid() && u.Key != "":
+		return errno.New(errno.Invalid, "a DNS key is given and no DNS server").Next("give the address of the server, too")
+	}
+	return nil
+}
+
+// CheckZone is nil for what can be the domain of a DNS zone: labels of letters,
+// digits, hyphens and underscores, with or without a dot at the end. Empty is
+// the root.
+func CheckZone(s string) error {
+	if s == "" || s == "." {
+		return nil
+	}
+	const longest = 220 // with the name of a hash before it a domain has 254
+	bad := len(s) > longest
+	for _, label := range strings.Split(strings.TrimSuffix(s, "."), ".") {
+		bad = bad || label == "" || len(label) > 63
+		for _, c := range label {
+			bad = bad || c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z')
+		}
+	}
+	if bad {
+		return errno.New(errno.Invalid, "%q cannot be a DNS zone", s).Next("give a domain such as flows.example.org")
+	}
+	return nil
 }
 
 // CheckIP is nil for what can be the own address of an IPCP of type t, UDP4

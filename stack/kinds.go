@@ -9,6 +9,7 @@ import (
 	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/local"
+	"ouroboros/internal/ipcp/udp"
 	"ouroboros/internal/registry"
 	"ouroboros/irm"
 )
@@ -16,6 +17,8 @@ import (
 // kinds are the IPCPs that this build has.
 var kinds = map[irm.IPCPType]ipcp.Constructor{
 	irm.Local: local.New,
+	irm.UDP4:  udp.New4,
+	irm.UDP6:  udp.New6,
 }
 
 // unknownKind says which kinds there are instead.

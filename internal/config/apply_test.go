@@ -74,7 +74,7 @@ func TestAConfigurationCanBeAppliedAgain(t *testing.T) {
 func TestTheFirstFailureStopsWithItsPlace(t *testing.T) {
 	for _, c := range []struct{ doc, place, text string }{
 		{"[name.a]\nprog = [\"/bin/sh\", \"/no/such/program\"]\nargs = [\"\", \"\"]\n[local.l1]\n", "t.toml:2:20: ", "cannot bind the program \"/no/such/program\""},
-		{"[local.l1]\nbootstrap = \"home\"\n[local.l2]\n[udp4.u]\nbootstrap = \"x\"\nip = \"192.0.2.1\"\n[local.l3]\n", "t.toml:4:7: ", "[udp4.u]: cannot create the IPCP"},
+		{"[local.l1]\nbootstrap = \"home\"\n[local.l2]\n[udp4.u]\nbootstrap = \"x\"\nip = \"192.0.2.1\"\n[local.l3]\n", "t.toml:5:13: ", "[udp4.u]: cannot bootstrap the layer"},
 		{"[name.a]\nserver_crt_file = \"/no/such/file\"\n", "t.toml:2:19: ", "cannot use the file \"/no/such/file\": no such file or directory"},
 	} {
 		n := node(t)

@@ -134,6 +134,9 @@ func layerKeys(t irm.IPCPType, c *irm.Config) []key {
 			address("ip", t, &c.UDP.IP),
 			integer("port", irm.PortRange, &c.UDP.Port),
 			address("dns", t, &c.UDP.DNS),
+			zone(c.UDP),
+			path("dns_key", "a file with a TSIG key", &c.UDP.Key),
+			integer("mtu", irm.UDPMTURange, &c.UDP.MTU),
 		}
 	case irm.Unicast:
 		return append(unicastKeys(c.Unicast), hash)
@@ -175,6 +178,19 @@ func device(c *irm.EthConfig) key {
 		}
 		if d.pass(e.value.span, irm.CheckDevice(e.value.text)) {
 			c.Device = e.value.text
+		}
+	}}
+}
+
+// zone takes the domain of the names at the DNS server.
+func zone(c *irm.UDPConfig) key {
+	return key{name: "dns_zone", read: func(d *decoder, e *entry) {
+		if e.value.kind != aString || e.value.text == "" {
+			d.want(e, e.value, `a string: a domain such as "flows.example.org", or "." for the root`)
+			return
+		}
+		if d.pass(e.value.span, irm.CheckZone(e.value.text)) {
+			c.Zone = e.value.text
 		}
 	}}
 }

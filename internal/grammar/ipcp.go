@@ -74,6 +74,8 @@ func bootstrapIPCP() *Node {
 		}
 		return k
 	}
+	mtu := num("mtu", "8976", "longest message of a flow; with udp6 the default is 8948", udp, irm.UDPMTURange)
+	mtu.Exact = true // m has always been max_ttl
 	return &Node{
 		Word: "bootstrap", Purpose: "make an IPCP the first member of a new layer",
 		Keywords: []*Keyword{
@@ -114,6 +116,11 @@ func bootstrapIPCP() *Node {
 			seconds("ls_t_recalc", "4", "interval of recalculation", ls, irm.LSRange),
 			{Word: "congestion", Arg: "<policy>", Default: "mb-ecn", Group: unicast,
 				Words: irm.CongestionWords(), Accept: accept(irm.ParseCongestion), Help: "congestion avoidance"},
+			mtu,
+			{Word: "dns_zone", Arg: "<domain>", Group: udp, Default: ".", Check: irm.CheckZone,
+				Help: "zone at the DNS server that takes the names"},
+			{Word: "dns_key", Arg: "<file>", Group: udp, Default: "none", Check: path("dns_key"),
+				Help: "TSIG key for updates, a file of tsig-keygen that the daemon can read"},
 		},
 		Notes: []string{
 			"An IPCP that was created here stays when bootstrapping fails, and can be bootstrapped again.",

@@ -18,7 +18,7 @@ var order = map[string]string{
 	"name":            "create destroy register unregister list help | show",
 	"ipcp create":     "type name |",
 	"ipcp destroy":    "name |",
-	"ipcp bootstrap":  "type layer name hash ip dns device ethertype addr eid ttl port autobind addr_auth directory dht_alpha dht_k dht_t_expire dht_t_refresh dht_t_replicate routing ls_t_timeo ls_t_update ls_t_recalc congestion | addr_size eid_size max_ttl addr-auth",
+	"ipcp bootstrap":  "type layer name hash ip dns device ethertype addr eid ttl port autobind addr_auth directory dht_alpha dht_k dht_t_expire dht_t_refresh dht_t_replicate routing ls_t_timeo ls_t_update ls_t_recalc congestion mtu dns_zone dns_key | addr_size eid_size max_ttl addr-auth",
 	"ipcp enroll":     "name type layer dst autobind |",
 	"ipcp connect":    "name dst component qos |",
 	"ipcp disconnect": "name dst component |",
@@ -36,7 +36,7 @@ var order = map[string]string{
 }
 
 // exact words cannot be abbreviated.
-var exact = map[string]bool{"auto": true, "detail": true}
+var exact = map[string]bool{"auto": true, "detail": true, "mtu": true}
 
 // spelling maps second spellings to the keyword that they mean.
 var spelling = map[string]string{"addr_size": "addr", "eid_size": "eid", "max_ttl": "ttl", "addr-auth": "addr_auth"}

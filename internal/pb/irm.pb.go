@@ -671,7 +671,10 @@ type UDPConfig struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ip            string                 `protobuf:"bytes,1,opt,name=ip,proto3" json:"ip,omitempty"`
 	Port          *uint32                `protobuf:"varint,2,opt,name=port,proto3,oneof" json:"port,omitempty"`
-	Dns           string                 `protobuf:"bytes,3,opt,name=dns,proto3" json:"dns,omitempty"` // empty = none
+	Dns           string                 `protobuf:"bytes,3,opt,name=dns,proto3" json:"dns,omitempty"`        // empty = none
+	Zone          string                 `protobuf:"bytes,4,opt,name=zone,proto3" json:"zone,omitempty"`      // of the names at the DNS server; empty = the root
+	Key           string                 `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`        // file with a TSIG key, at the node; empty = none
+	Mtu           *uint32                `protobuf:"varint,6,opt,name=mtu,proto3,oneof" json:"mtu,omitempty"` // bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -725,6 +728,27 @@ func (x *UDPConfig) GetDns() string {
 		return x.Dns
 	}
 	return ""
+}
+
+func (x *UDPConfig) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *UDPConfig) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *UDPConfig) GetMtu() uint32 {
+	if x != nil && x.Mtu != nil {
+		return *x.Mtu
+	}
+	return 0
 }
 
 // UnicastConfig: times are in seconds.
@@ -3626,12 +3650,16 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12!\n" +
 	"\tethertype\x18\x02 \x01(\rH\x00R\tethertype\x88\x01\x01B\f\n" +
 	"\n" +
-	"_ethertype\"O\n" +
+	"_ethertype\"\x94\x01\n" +
 	"\tUDPConfig\x12\x0e\n" +
 	"\x02ip\x18\x01 \x01(\tR\x02ip\x12\x17\n" +
 	"\x04port\x18\x02 \x01(\rH\x00R\x04port\x88\x01\x01\x12\x10\n" +
-	"\x03dns\x18\x03 \x01(\tR\x03dnsB\a\n" +
-	"\x05_port\"\xbc\x05\n" +
+	"\x03dns\x18\x03 \x01(\tR\x03dns\x12\x12\n" +
+	"\x04zone\x18\x04 \x01(\tR\x04zone\x12\x10\n" +
+	"\x03key\x18\x05 \x01(\tR\x03key\x12\x15\n" +
+	"\x03mtu\x18\x06 \x01(\rH\x01R\x03mtu\x88\x01\x01B\a\n" +
+	"\x05_portB\x06\n" +
+	"\x04_mtu\"\xbc\x05\n" +
 	"\rUnicastConfig\x12 \n" +
 	"\taddr_size\x18\x01 \x01(\rH\x00R\baddrSize\x88\x01\x01\x12\x1e\n" +
 	"\beid_size\x18\x02 \x01(\rH\x01R\aeidSize\x88\x01\x01\x12\x1c\n" +

@@ -134,8 +134,11 @@ func configFromPB(c *pb.Config) (*irm.Config, error) {
 		set(&in, "ethertype", &out.Eth.Ethertype, e.Ethertype)
 	}
 	if u := c.Udp; u != nil {
-		out.UDP = &irm.UDPConfig{IP: in.address("ip", u.Ip), Port: irm.DefaultPort, DNS: in.address("dns", u.Dns)}
+		out.UDP = &irm.UDPConfig{
+			IP: in.address("ip", u.Ip), Port: irm.DefaultPort, DNS: in.address("dns", u.Dns), Zone: u.Zone, Key: u.Key,
+		}
 		set(&in, "port", &out.UDP.Port, u.Port)
+		set(&in, "mtu", &out.UDP.MTU, u.Mtu)
 	}
 	if in.err != nil {
 		return nil, in.err

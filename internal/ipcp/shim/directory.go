@@ -32,19 +32,34 @@ type place[A comparable] struct {
 func (d *Directory[A]) Add(hash []byte, at A, ttl time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.add(string(hash), at, ttl)
+	d.answer(string(hash), nil)
+}
+
+// AddAll is Add for several addresses, the best one first.
+func (d *Directory[A]) AddAll(hash []byte, all []A, ttl time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := min(len(all), directoryAddresses) - 1; i >= 0; i-- {
+		d.add(string(hash), all[i], ttl)
+	}
+	d.answer(string(hash), nil)
+}
+
+// add makes an address the newest of a name. The lock is held.
+func (d *Directory[A]) add(hash string, at A, ttl time.Duration) {
 	if d.places == nil {
 		d.places = make(map[string][]place[A])
 	}
-	known := d.without(string(hash), at)
+	known := d.without(hash, at)
 	if len(known) == directoryAddresses {
 		known = known[:directoryAddresses-1]
 	}
-	if _, ok := d.places[string(hash)]; !ok && len(d.places) >= directoryNames {
+	if _, ok := d.places[hash]; !ok && len(d.places) >= directoryNames {
 		d.evict()
 	}
 	l := make([]place[A], 0, len(known)+1)
-	d.places[string(hash)] = append(append(l, place[A]{at, time.Now().Add(ttl)}), known...)
-	d.answer(string(hash), nil)
+	d.places[hash] = append(append(l, place[A]{at, time.Now().Add(ttl)}), known...)
 }
 
 // without lists the addresses of a name that are good and are not at. The lock
