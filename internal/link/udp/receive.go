@@ -98,7 +98,9 @@ func (r *receiver) arm(i int) {
 
 func (r *receiver) release() {
 	for i := range r.slots {
-		r.slots[i].head.Release()
+		if b := r.slots[i].head; b != nil { // given away, when a handler panicked
+			b.Release()
+		}
 	}
 }
 

@@ -8,14 +8,15 @@ import (
 )
 
 // Serve reads and delivers to h until Close, on the calling goroutine, and
-// gives nil then. One goroutine serves at a time.
+// gives nil then, also on a socket that was closed before. One goroutine serves
+// at a time.
 func (s *Socket) Serve(h Handler) error {
 	if !s.serving.CompareAndSwap(false, true) {
 		return fmt.Errorf("udp: the socket %v is served already", s.local)
 	}
 	defer s.serving.Store(false)
 	if !s.door.enter() {
-		return ErrClosed
+		return nil
 	}
 	defer s.leave()
 	r := newReceiver(s, h)

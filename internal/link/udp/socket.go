@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"sync"
 	"sync/atomic"
 
@@ -17,9 +16,6 @@ import (
 
 // MaxDatagram is the longest datagram in bytes of payload.
 const MaxDatagram = 65507
-
-// ErrClosed is what Serve gives on a socket that was closed before.
-var ErrClosed = fmt.Errorf("udp: the socket is closed: %w", os.ErrClosed)
 
 // Config says how a Socket is opened.
 type Config struct {
