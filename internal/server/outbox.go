@@ -15,6 +15,7 @@ import (
 	"ouroboros/internal/fabric"
 	"ouroboros/internal/flow"
 	"ouroboros/internal/pb"
+	"ouroboros/internal/session"
 )
 
 // parcel is a Grant on its way. Its descriptors are looked up at the moment of
@@ -139,7 +140,7 @@ func (o *outbox) record(m *pb.ToProcess, fds []int) (err error) {
 		oob = unix.UnixRights(fds...)
 	}
 	if cerr := o.raw.Control(func(fd uintptr) {
-		_, err = unix.SendmsgN(int(fd), o.buf, oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		err = session.Send(fd, o.buf, oob)
 	}); cerr != nil {
 		return cerr
 	}

@@ -320,8 +320,29 @@ func (c *Conn) send(m *pb.ToDaemon) error {
 	if len(c.out) > MaxToDaemon {
 		return fmt.Errorf("%w: too long", errRefused)
 	}
-	c.c.SetWriteDeadline(time.Now().Add(patience))
-	_, err = c.c.Write(c.out)
+	raw, err := c.c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	late := false
+	err = raw.Write(func(fd uintptr) bool {
+		failed = Send(fd, c.out, nil)
+		if failed != unix.EAGAIN {
+			return true
+		}
+		if !late { // a deadline is for who has to wait
+			late = true
+			c.c.SetWriteDeadline(time.Now().Add(patience))
+		}
+		return false
+	})
+	if late {
+		c.c.SetWriteDeadline(time.Time{})
+	}
+	if err == nil {
+		err = failed
+	}
 	return err
 }
 

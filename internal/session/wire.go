@@ -35,7 +35,7 @@ var ErrRecord = errors.New("malformed record")
 // close also when err is set; with oob nil the kernel throws them away. lost
 // says that some could not be opened here. io.EOF is the end of the connection.
 func ReadRecord(c *net.UnixConn, buf, oob []byte, m proto.Message) (fds []int, lost bool, err error) {
-	n, oobn, flags, _, err := c.ReadMsgUnix(buf, oob)
+	n, oobn, flags, err := receive(c, buf, oob)
 	if oobn > 0 {
 		fds, err = rights(oob[:oobn], err)
 	}
