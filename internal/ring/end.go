@@ -103,15 +103,12 @@ func (e *End) OnWake(f func()) {
 	e.hook.Store(&f)
 }
 
-// wake is called by the poller; true when there is an OnWake.
-func (e *End) wake() bool {
+// wake is called by the poller.
+func (e *End) wake() {
 	e.waiters.wake()
-	f := e.hook.Load()
-	if f == nil {
-		return false
+	if f := e.hook.Load(); f != nil {
+		(*f)()
 	}
-	(*f)()
-	return true
 }
 
 // Wake makes the blocked calls of this side look again.

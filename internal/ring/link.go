@@ -321,10 +321,9 @@ func (b *bell) rouse() {
 	}
 }
 
-// drain wakes the ends whose bits are set, and reports whether one of them has
-// an OnWake. What is in the bitmap comes from the other side: a bit of a free
-// slot is passed over.
-func (b *bell) drain() (worked bool) {
+// drain wakes the ends whose bits are set. What is in the bitmap comes from
+// the other side: a bit of a free slot is passed over.
+func (b *bell) drain() {
 	for s := range b.summary {
 		if b.summary[s].Load() == 0 {
 			continue
@@ -333,12 +332,11 @@ func (b *bell) drain() (worked bool) {
 			word := s*64 + trailing(words)
 			for bits := word64(b.bitmap, 8*word).Swap(0); bits != 0; bits &= bits - 1 {
 				if e := b.end(word*64 + trailing(bits)); e != nil {
-					worked = e.wake() || worked
+					e.wake()
 				}
 			}
 		}
 	}
-	return worked
 }
 
 func (b *bell) pending() bool {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,9 +19,6 @@ type poller struct {
 	closing atomic.Bool
 	done    chan struct{}
 
-	spin  spinner
-	slept time.Time // since when it sleeps
-
 	file *os.File      // the eventfd in the runtime's poller; nil in one program
 	kick chan struct{} // instead of it
 }
@@ -31,7 +27,6 @@ type poller struct {
 // then on.
 func startPoller(b *bell) (*poller, error) {
 	p := &poller{bell: b, done: make(chan struct{})}
-	p.spin.init(true)
 	p.file = os.NewFile(uintptr(b.fd), "doorbell")
 	conn, err := p.file.SyscallConn()
 	if err != nil {
@@ -52,7 +47,6 @@ func startPoller(b *bell) (*poller, error) {
 
 func startHeapPoller(b *bell) *poller {
 	p := &poller{bell: b, done: make(chan struct{}), kick: make(chan struct{}, 1)}
-	p.spin.init(false)
 	go func() {
 		defer close(p.done)
 		for {
@@ -67,20 +61,11 @@ func startHeapPoller(b *bell) *poller {
 }
 
 // listen drains the bell until nothing is left, and says then that it sleeps.
-// Before, it spins as long as that pays, if what it woke works on this very
-// goroutine: a stream whose reader is faster than its writer would otherwise
-// cost a wake-up a message. A call that was parked spins by itself.
 func (p *poller) listen() {
 	b := p.bell
 	b.idle.Store(0)
-	if !p.slept.IsZero() {
-		p.spin.slept(time.Since(p.slept))
-	}
 	for !p.closing.Load() {
-		if b.drain() && p.spin.while(b.summary[0], 0) {
-			continue
-		}
-		p.slept = time.Now()
+		b.drain()
 		b.idle.Store(1)
 		if !b.pending() {
 			return
