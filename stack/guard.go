@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ouroboros/internal/flow"
+	"ouroboros/internal/frcp"
 	"ouroboros/internal/protect"
 	"ouroboros/qos"
 )
@@ -14,25 +15,27 @@ import (
 // owe their peers: the last retransmissions and acknowledgements.
 const linger = 2 * time.Second
 
-// guards counts the flows that IPCPs carry over a network, with what is put
-// round them for their QoS. A flow is open until nothing of it runs any more:
-// its user may be long gone while the protocols finish.
+// guards are the flows that IPCPs carry over a network, with what is put round
+// them for their QoS. A flow is open until nothing of it runs any more: its
+// user may be long gone while the protocols finish.
 //
-//	user ─ guarded ─ protect ─ flow of an IPCP
+//	user ─ guarded ─ [FRCP] ─ protect ─ flow of an IPCP
 type guards struct {
+	frcp    frcp.Counters
+	protect protect.Counters
+
 	mu      sync.Mutex
 	open    int
-	leaving int           // of these, deallocated by their user
-	change  chan struct{} // closed when one has ended; nil while nobody waits
+	leaving map[*guarded]struct{} // of these, deallocated by their user
+	change  chan struct{}         // closed when one has ended; nil while nobody waits
 }
 
 // guarded is such a flow towards its user.
 type guarded struct {
 	flow.Flow
-	all *guards
-
-	mu   sync.Mutex
-	left bool
+	machine *frcp.Flow // nil when the flow is not to be in order
+	all     *guards
+	left    bool // guarded by all
 }
 
 // guard is the registry's way to put protocols round a flow.
@@ -40,32 +43,64 @@ func (g *guards) guard(f flow.Flow, spec qos.Spec, mpl time.Duration) flow.Flow 
 	g.mu.Lock()
 	g.open++
 	g.mu.Unlock()
-	return &guarded{Flow: protect.New(f, protect.Config{QoS: spec, Done: g.ended}), all: g}
+	u := &guarded{all: g}
+	u.Flow = protect.New(f, protect.Config{QoS: spec, Counters: &g.protect, Done: func() { g.ended(u) }})
+	if spec.InOrder {
+		u.machine = frcp.New(u.Flow, frcp.Config{QoS: spec, MPL: mpl, Counters: &g.frcp})
+		u.Flow = u.machine
+	}
+	return u
+}
+
+// SetFlags passes on what the application says of FRCP.
+func (u *guarded) SetFlags(flags uint) {
+	if u.machine != nil {
+		u.machine.SetFlags(flags)
+	}
 }
 
 // Dealloc implements flow.Flow.
-func (f *guarded) Dealloc() {
-	f.mu.Lock()
-	again := f.left
-	f.left = true
-	f.mu.Unlock()
-	if again {
-		return
+func (u *guarded) Dealloc() {
+	g := u.all
+	g.mu.Lock()
+	again := u.left
+	u.left = true
+	if !again {
+		if g.leaving == nil {
+			g.leaving = make(map[*guarded]struct{})
+		}
+		g.leaving[u] = struct{}{}
 	}
-	f.all.mu.Lock()
-	f.all.leaving++
-	f.all.mu.Unlock()
-	f.Flow.Dealloc()
+	g.mu.Unlock()
+	if !again {
+		u.Flow.Dealloc()
+	}
 }
 
-func (g *guards) ended() {
+// ended is told that nothing of a flow runs any more.
+func (g *guards) ended(u *guarded) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.open--
-	g.leaving--
+	delete(g.leaving, u)
 	if g.change != nil {
 		close(g.change)
 		g.change = nil
+	}
+}
+
+// abort ends the flows whose users have gone.
+func (g *guards) abort() {
+	g.mu.Lock()
+	var left []*guarded
+	for u := range g.leaving {
+		left = append(left, u)
+	}
+	g.mu.Unlock()
+	for _, u := range left {
+		if u.machine != nil {
+			u.machine.Abort()
+		}
 	}
 }
 
@@ -74,7 +109,7 @@ func (g *guards) ended() {
 func (g *guards) wait(ctx context.Context, all bool) {
 	for {
 		g.mu.Lock()
-		n := g.leaving
+		n := len(g.leaving)
 		if all {
 			n = g.open
 		}

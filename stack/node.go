@@ -112,6 +112,7 @@ func start(cfg Config, build func(*slog.Logger) func(irm.IPCPType, ipcp.Identity
 		NewIPCP:      build(cfg.Logger),
 		Guard:        n.guards.guard,
 		Linger:       n.linger,
+		Counters:     n.guards.counters,
 		SecurityDir:  cfg.SecurityDir,
 		Store:        cfg.Store,
 		RequestWait:  cfg.RequestWait,
@@ -175,6 +176,7 @@ func (n *Node) shutdown(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		n.ports.Wait()
+		n.guards.abort()
 		n.guards.wait(ctx, true)
 		n.fabric.Close()
 		close(ended)

@@ -152,8 +152,14 @@ func (n *network) setDown(down bool) { n.each(func(f *wireFlow) { f.SetDown(down
 // across gives both ends of a flow between two nodes on a network.
 func across(t testing.TB, net *network, spec qos.Spec) (client, server *ouroboros.Flow) {
 	t.Helper()
+	_, client, server = pairOf(t, net, spec)
+	return client, server
+}
+
+// pairOf gives the nodes of the client and the server besides.
+func pairOf(t testing.TB, net *network, spec qos.Spec) (nodes [2]*Node, client, server *ouroboros.Flow) {
+	t.Helper()
 	ctx := t.Context()
-	var nodes [2]*Node
 	var pids [2]int
 	for i := range nodes {
 		n, err := start(Config{}, net.ipcp)
@@ -202,5 +208,5 @@ func across(t testing.TB, net *network, spec qos.Spec) (client, server *ouroboro
 	if err := <-accepted; err != nil {
 		t.Fatal(err)
 	}
-	return client, server
+	return nodes, client, server
 }

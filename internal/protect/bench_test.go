@@ -29,10 +29,11 @@ func (s *sink) QueueLen() int         { return 0 }
 func (s *sink) Dealloc()              {}
 
 // batches makes a guarded flow and functions that send and receive a batch.
-func batches(ber uint32, count, size int) (f *protect.Flow, send, receive func()) {
+func batches(ber uint32, count, size int) (f *protect.Flow, c *protect.Counters, send, receive func()) {
 	s := spec(ber, false, time.Hour)
 	below := &sink{qos: s}
-	f = protect.New(below, protect.Config{QoS: s})
+	c = new(protect.Counters)
+	f = protect.New(below, protect.Config{QoS: s, Counters: c})
 	f.Attach(flow.Funcs{})
 	batch := make([]*packet.Buffer, count)
 	send = func() {
@@ -57,7 +58,7 @@ func batches(ber uint32, count, size int) (f *protect.Flow, send, receive func()
 		}
 		below.Receive(batch)
 	}
-	return f, send, receive
+	return f, c, send, receive
 }
 
 func TestAPacketAllocatesNothing(t *testing.T) {
@@ -65,7 +66,7 @@ func TestAPacketAllocatesNothing(t *testing.T) {
 		t.Skip("pools drop at random under the race detector")
 	}
 	for _, ber := range []uint32{0, 1} {
-		f, send, receive := batches(ber, 32, 1400)
+		f, c, send, receive := batches(ber, 32, 1400)
 		for name, run := range map[string]func(){"sent": send, "received": receive} {
 			for range 100 {
 				run()
@@ -74,7 +75,7 @@ func TestAPacketAllocatesNothing(t *testing.T) {
 				t.Errorf("ber %d: %v allocations for 32 packets %s", ber, n, name)
 			}
 		}
-		if d := f.Stats().Damaged; d != 0 {
+		if d := c.Damaged.Load(); d != 0 {
 			t.Errorf("%d damaged", d)
 		}
 		f.Dealloc()
@@ -86,7 +87,7 @@ func TestAPacketAllocatesNothing(t *testing.T) {
 func BenchmarkGuard(b *testing.B) {
 	for _, ber := range []uint32{1, 0} {
 		for _, count := range []int{1, 32} {
-			f, send, receive := batches(ber, count, 1400)
+			f, _, send, receive := batches(ber, count, 1400)
 			for _, run := range []struct {
 				name string
 				f    func()

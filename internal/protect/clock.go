@@ -54,10 +54,11 @@ func (f *Flow) tick() {
 	f.mu.Unlock()
 
 	if alive {
-		f.aliveOut.Add(1)
+		f.counters.AliveOut.Add(1)
 		flow.SendOrDrop(f.below, []*packet.Buffer{packet.Get(0)})
 	}
 	if dead {
+		f.counters.Silent.Add(1)
 		f.upper.Event(flow.EventPeer)
 	}
 

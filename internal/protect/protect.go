@@ -50,14 +50,18 @@ import (
 type Config struct {
 	QoS  qos.Spec // as agreed: BER, InOrder and Timeout count here
 	Done func()   // called once, when the user's Dealloc has taken effect; may be nil
+
+	Counters *Counters // may be shared by many flows; nil = own
 }
 
-// Stats are the packets that did not pass, and the keep-alives.
-type Stats struct {
-	Damaged  uint64 // received with a wrong checksum, or too short to have one
-	Bare     uint64 // received without a checksum and passed: control packets of FRCP
-	Alive    uint64 // keep-alives received
-	AliveOut uint64 // keep-alives sent by the timer
+// Counters of one flow or of many: the packets that did not pass, and the
+// keep-alives.
+type Counters struct {
+	Damaged  atomic.Uint64 // received with a wrong checksum, or too short to have one
+	Bare     atomic.Uint64 // received without a checksum and passed: control packets of FRCP
+	Alive    atomic.Uint64 // keep-alives received
+	AliveOut atomic.Uint64 // keep-alives sent by the timer
+	Silent   atomic.Uint64 // peers that were given up
 }
 
 // Flow guards the flow below it. New makes one.
@@ -72,7 +76,7 @@ type Flow struct {
 
 	sent, heard atomic.Int64 // ns since born
 
-	damaged, bare, alive, aliveOut atomic.Uint64
+	counters *Counters
 
 	mu      sync.Mutex
 	timer   *time.Timer // nil before Attach and without a time-out
@@ -88,19 +92,18 @@ type Flow struct {
 // New guards a flow and takes it over. It is not for a flow that loses
 // nothing, see flow.IsLossless.
 func New(below flow.Flow, c Config) *Flow {
-	return &Flow{
-		below:   below,
-		done:    c.Done,
-		crc:     c.QoS.BER == 0,
-		ordered: c.QoS.InOrder,
-		born:    time.Now(),
-		timeout: time.Duration(c.QoS.Timeout) * time.Millisecond,
+	if c.Counters == nil {
+		c.Counters = new(Counters)
 	}
-}
-
-// Stats gives the present figures.
-func (f *Flow) Stats() Stats {
-	return Stats{f.damaged.Load(), f.bare.Load(), f.alive.Load(), f.aliveOut.Load()}
+	return &Flow{
+		below:    below,
+		done:     c.Done,
+		crc:      c.QoS.BER == 0,
+		ordered:  c.QoS.InOrder,
+		born:     time.Now(),
+		timeout:  time.Duration(c.QoS.Timeout) * time.Millisecond,
+		counters: c.Counters,
+	}
 }
 
 // now is the time on the flow's own clock.
@@ -166,7 +169,7 @@ func (f *Flow) good(b *packet.Buffer) bool {
 	case !f.crc, unsealIfGood(b):
 		return true
 	case f.ordered && isControl(b.Bytes()):
-		f.bare.Add(1)
+		f.counters.Bare.Add(1)
 		return true
 	}
 	return false
@@ -175,9 +178,9 @@ func (f *Flow) good(b *packet.Buffer) bool {
 // count notes a packet that is not for the user.
 func (f *Flow) count(b *packet.Buffer) {
 	if b.Len() == 0 {
-		f.alive.Add(1)
+		f.counters.Alive.Add(1)
 	} else {
-		f.damaged.Add(1)
+		f.counters.Damaged.Add(1)
 	}
 }
 

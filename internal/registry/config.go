@@ -34,6 +34,9 @@ type Config struct {
 	// nothing more, or after a short while; nil = at once.
 	Linger func(ctx context.Context)
 
+	// Counters are those of the flows' protocols, for Status; nil = none.
+	Counters func() map[string]uint64
+
 	SecurityDir string // default places of the security files of names
 	Store       Store  // nil = forget everything at the end
 

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"sync"
 	"time"
@@ -168,8 +169,12 @@ func (r *Registry) Status(context.Context) (irm.Status, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	counters := r.count.show(r)
+	if r.cfg.Counters != nil {
+		maps.Copy(counters, r.cfg.Counters())
+	}
 	return irm.Status{
 		Version: r.cfg.Version, PID: os.Getpid(), UID: uint32(os.Getuid()), Since: r.since,
-		Dir: r.cfg.Dir, State: state, Counters: r.count.show(r),
+		Dir: r.cfg.Dir, State: state, Counters: counters,
 	}, nil
 }
