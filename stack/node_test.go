@@ -156,7 +156,7 @@ func TestAnIPCPMakesALayerFromGo(t *testing.T) {
 
 func TestKindsThatThisBuildLacksSaySo(t *testing.T) {
 	n := newNode(t, stack.Config{})
-	for _, kind := range []irm.IPCPType{irm.Unicast, irm.Broadcast, irm.EthDIX, irm.EthLLC} {
+	for _, kind := range []irm.IPCPType{irm.Unicast, irm.Broadcast} {
 		_, err := n.CreateIPCP(t.Context(), "x", kind)
 		if !errors.Is(err, ouroboros.ErrIPCPType) || !strings.Contains(err.Error(), "this version has no IPCPs of type "+kind.String()+"; it has these types: local") {
 			t.Errorf("%v: %v", kind, err)

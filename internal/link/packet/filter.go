@@ -53,15 +53,14 @@ const toDrop = 0xff
 const all = 1 << 18
 
 // program makes the filter for a station: its protocol, to its address or to
-// everybody, without a VLAN tag, and not sent by this host.
+// everybody, not of a VLAN, and not sent by this host.
 func (f Filter) program(mac [6]byte) ([]bpf.RawInstruction, error) {
 	p := []bpf.Instruction{
+		// Not what this host sends, nor what is for others. So are the frames
+		// of a VLAN for which there is no device: the kernel shows them here,
+		// with the tag taken off. (On lo everybody is a group: compare below.)
 		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.PACKET_OUTGOING, SkipTrue: toDrop},
-		// The frames of a VLAN belong to the device of that VLAN, which gets
-		// them without a tag.
-		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: toDrop},
+		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: unix.PACKET_MULTICAST, SkipTrue: toDrop},
 	}
 	p = append(p, f.check...)
 	p = append(p,

@@ -54,6 +54,8 @@
 //	1     FLOW_REPLY        requester  data to the end
 //	2     NAME_QUERY_REQ    broadcast  hash
 //	3     NAME_QUERY_REPLY  asker      hash
+//	240   PROBE             peer       hash, then the id of a request
+//	241   PROBE_ANSWER      prober     the id; response says what became of it
 //
 // What a message does not use is 0.
 package ethmgmt

@@ -40,6 +40,17 @@ func (k Kind) Header() int {
 	return DIXHeader
 }
 
+// Typed reports whether frames have an ethertype; else they are 802.3 frames.
+func (k Kind) Typed() bool { return k == DIX }
+
+// Management is the endpoint of management messages: EID 0, or SAP 1.
+func (k Kind) Management() uint32 {
+	if k == LLC {
+		return uint32(ManagementSAP)
+	}
+	return 0
+}
+
 // MaxPayload is the longest payload on a device with that MTU, 0 if there is
 // none.
 func (k Kind) MaxPayload(mtu int) int {

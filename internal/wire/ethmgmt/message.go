@@ -11,12 +11,15 @@ import (
 // Code says what a message is.
 type Code uint8
 
-// The messages. An all-zero payload is a request.
+// The messages. An all-zero payload is a request. The last two are our own: a
+// peer of another make does not know them and drops them.
 const (
 	FlowRequest Code = 0
 	FlowReply   Code = 1
 	NameQuery   Code = 2
 	NameReply   Code = 3
+	Probe       Code = 240
+	ProbeAnswer Code = 241
 )
 
 func (c Code) String() string {
@@ -29,14 +32,20 @@ func (c Code) String() string {
 		return "NAME_QUERY_REQ"
 	case NameReply:
 		return "NAME_QUERY_REPLY"
+	case Probe:
+		return "PROBE"
+	case ProbeAnswer:
+		return "PROBE_ANSWER"
 	}
 	return fmt.Sprintf("code %d", uint8(c))
 }
 
+func (c Code) known() bool { return c <= NameReply || c == Probe || c == ProbeAnswer }
+
 // hashed reports whether a hash follows the fixed part, withData whether
 // anything follows that.
-func (c Code) hashed() bool   { return c != FlowReply }
-func (c Code) withData() bool { return c <= FlowReply }
+func (c Code) hashed() bool   { return c != FlowReply && c != ProbeAnswer }
+func (c Code) withData() bool { return c <= FlowReply || c == Probe || c == ProbeAnswer }
 
 // MaxMessage is the longest message in bytes that is taken.
 const MaxMessage = 9000
@@ -44,12 +53,12 @@ const MaxMessage = 9000
 // Message is a management message.
 type Message struct {
 	Code        Code
-	Source      uint16   // endpoint of the sender: FlowRequest, FlowReply
-	Destination uint16   // endpoint of the receiver: FlowReply
-	Response    int32    // FlowReply: 0 = accepted, else an error number, negative
+	Source      uint16   // endpoint of the sender: FlowRequest, FlowReply, Probe
+	Destination uint16   // endpoint of the receiver: FlowReply, ProbeAnswer
+	Response    int32    // FlowReply: 0 = accepted, else an error number, negative; ProbeAnswer
 	QoS         qos.Spec // FlowRequest
-	Hash        []byte   // of the name; not in a FlowReply
-	Data        []byte   // FlowRequest, FlowReply
+	Hash        []byte   // of the name; not in a FlowReply or ProbeAnswer
+	Data        []byte   // not in a NameQuery or NameReply
 }
 
 // Why a message is not taken.
@@ -128,7 +137,7 @@ func (k Kind) Parse(p []byte, hashSize int) (m Message, err error) {
 		m.Source, m.Destination = be.Uint16(p[0:]), be.Uint16(p[2:])
 		m.Code, m.QoS.Availability = Code(p[37]), p[38]
 	}
-	if m.Code > NameReply {
+	if !m.Code.known() {
 		return m, ErrCode
 	}
 	m.QoS.Loss = be.Uint32(p[4:])
