@@ -69,6 +69,7 @@ type Config struct {
 
 	RequestWait  time.Duration // how long a bound process has to accept; default 1 s
 	AllocTimeout time.Duration // of allocations without a deadline; default 20 s
+	ClockSlack   time.Duration // how far the clock of another node may be ahead of this one's; default 100 ms
 }
 
 // closeWait bounds Close.
@@ -117,6 +118,7 @@ func start(cfg Config, build func(*slog.Logger) func(irm.IPCPType, ipcp.Identity
 		Store:        cfg.Store,
 		RequestWait:  cfg.RequestWait,
 		AllocTimeout: cfg.AllocTimeout,
+		ClockSlack:   cfg.ClockSlack,
 		Version:      ouroboros.Version,
 		Dir:          cfg.Dir,
 	}
