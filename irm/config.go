@@ -47,7 +47,10 @@ type UDPConfig struct {
 	DNS  netip.Addr // dynamic DNS server; the zero Addr = none
 	Zone string     // domain in which the DNS server keeps the names; empty = the root
 	Key  string     // file with the TSIG key for updates, as tsig-keygen writes it; empty = unsigned
-	MTU  uint16     // longest payload of a flow in bytes; 0 = 8976 with UDP4, 8948 with UDP6
+	// Hosts is a file at the node that says where names are, lines of an
+	// address and names; it goes before the resolver of the system. Empty = none.
+	Hosts string
+	MTU   uint16 // longest payload of a flow in bytes; 0 = 8976 with UDP4, 8948 with UDP6
 }
 
 // Routing is the policy of a unicast layer's forwarding.

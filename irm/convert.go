@@ -109,7 +109,7 @@ func configToPB(c *Config) *pb.Config {
 		out.Eth = &pb.EthConfig{Device: e.Device, Ethertype: number(e.Ethertype)}
 	}
 	if u := c.UDP; u != nil {
-		out.Udp = &pb.UDPConfig{Ip: address(u.IP), Port: number(u.Port), Dns: address(u.DNS), Zone: u.Zone, Key: u.Key}
+		out.Udp = &pb.UDPConfig{Ip: address(u.IP), Port: number(u.Port), Dns: address(u.DNS), Zone: u.Zone, Key: u.Key, Hosts: u.Hosts}
 		if u.MTU != 0 {
 			out.Udp.Mtu = number(u.MTU)
 		}

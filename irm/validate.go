@@ -233,6 +233,9 @@ func (u *UDPConfig) validateDNS() error {
 	case len(u.Key) > MaxPath || strings.ContainsRune(u.Key, 0):
 		return errno.New(errno.Invalid, "the DNS key cannot be read from a path of %d bytes", len(u.Key)).
 			Next("give the path of a file, of at most %d bytes", MaxPath)
+	case len(u.Hosts) > MaxPath || strings.ContainsRune(u.Hosts, 0):
+		return errno.New(errno.Invalid, "the hosts cannot be read from a path of %d bytes", len(u.Hosts)).
+			Next("give the path of a file, of at most %d bytes", MaxPath)
 	case !u.DNS.IsValid() && u.Zone != "":
 		return errno.New(errno.Invalid, "a DNS zone is given and no DNS server").Next("give the address of the server, too")
 	case !u.DNS.IsValid() && u.Key != "":

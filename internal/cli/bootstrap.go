@@ -126,7 +126,7 @@ func (c *call) undo(ctx context.Context, pid int, names []string, before map[str
 // keywords that only some types look at.
 var typeKeywords = map[string][]irm.IPCPType{
 	"ip": {irm.UDP4, irm.UDP6}, "dns": {irm.UDP4, irm.UDP6}, "port": {irm.UDP4, irm.UDP6},
-	"dns_zone": {irm.UDP4, irm.UDP6}, "dns_key": {irm.UDP4, irm.UDP6}, "mtu": {irm.UDP4, irm.UDP6},
+	"dns_zone": {irm.UDP4, irm.UDP6}, "dns_key": {irm.UDP4, irm.UDP6}, "hosts": {irm.UDP4, irm.UDP6}, "mtu": {irm.UDP4, irm.UDP6},
 	"device": {irm.EthLLC, irm.EthDIX}, "ethertype": {irm.EthDIX},
 	"hash":     {irm.Unicast, irm.EthLLC, irm.EthDIX, irm.Local},
 	"autobind": {irm.Unicast, irm.Broadcast},
@@ -224,6 +224,13 @@ func (c *call) udp(t irm.IPCPType, u *irm.UDPConfig) error {
 		u.MTU = uint16(grammar.Number(c.Value("mtu")))
 	}
 	u.Zone = c.Value("dns_zone")
+	if c.Has("hosts") {
+		hosts, err := securityFile("hosts", c.Value("hosts"))
+		if err != nil {
+			return err
+		}
+		u.Hosts = hosts
+	}
 	if c.Has("dns_key") {
 		key, err := securityFile("dns_key", c.Value("dns_key"))
 		if err != nil {

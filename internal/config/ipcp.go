@@ -136,6 +136,7 @@ func layerKeys(t irm.IPCPType, c *irm.Config) []key {
 			address("dns", t, &c.UDP.DNS),
 			zone(c.UDP),
 			path("dns_key", "a file with a TSIG key", &c.UDP.Key),
+			path("hosts", "a file with addresses and names", &c.UDP.Hosts),
 			integer("mtu", irm.UDPMTURange, &c.UDP.MTU),
 		}
 	case irm.Unicast:

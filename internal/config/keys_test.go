@@ -64,6 +64,8 @@ var layerKeyTests = []layerKey{
 		map[string]any{`"flows.example.org"`: "flows.example.org", `"a-b._c."`: "a-b._c.", `"."`: "."}, nil},
 	{"udp6", udp6Base + "\ndns = \"2001:db8::53\"", "dns_key", func(c *irm.Config) any { return c.UDP.Key }, "",
 		map[string]any{`"/etc/ouroboros/ddns.key"`: "/etc/ouroboros/ddns.key"}, nil},
+	{"udp4", udp4Base, "hosts", func(c *irm.Config) any { return c.UDP.Hosts }, "",
+		map[string]any{`"/etc/ouroboros/hosts"`: "/etc/ouroboros/hosts"}, nil},
 	{"udp4", udp4Base, "mtu", func(c *irm.Config) any { return c.UDP.MTU }, uint16(0),
 		map[string]any{`256`: uint16(256), `1400`: uint16(1400), `65503`: uint16(65503)}, []string{`0`, `255`, `65504`, `"1400"`, `-1`}},
 	{"unicast", "", "addr_size", uni(func(u *irm.UnicastConfig) any { return u.AddrSize }), uint8(4), map[string]any{`4`: uint8(4)}, []string{`3`, `5`, `"4"`}},

@@ -117,6 +117,8 @@ func bootstrapIPCP() *Node {
 			{Word: "congestion", Arg: "<policy>", Default: "mb-ecn", Group: unicast,
 				Words: irm.CongestionWords(), Accept: accept(irm.ParseCongestion), Help: "congestion avoidance"},
 			mtu,
+			{Word: "hosts", Arg: "<file>", Group: udp, Default: "none", Check: path("hosts"),
+				Help: "where names are, lines of an address and names; a file that the daemon can read"},
 			{Word: "dns_zone", Arg: "<domain>", Group: udp, Default: ".", Check: irm.CheckZone,
 				Help: "zone at the DNS server that takes the names"},
 			{Word: "dns_key", Arg: "<file>", Group: udp, Default: "none", Check: path("dns_key"),

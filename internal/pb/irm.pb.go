@@ -675,6 +675,7 @@ type UDPConfig struct {
 	Zone          string                 `protobuf:"bytes,4,opt,name=zone,proto3" json:"zone,omitempty"`      // of the names at the DNS server; empty = the root
 	Key           string                 `protobuf:"bytes,5,opt,name=key,proto3" json:"key,omitempty"`        // file with a TSIG key, at the node; empty = none
 	Mtu           *uint32                `protobuf:"varint,6,opt,name=mtu,proto3,oneof" json:"mtu,omitempty"` // bytes
+	Hosts         string                 `protobuf:"bytes,7,opt,name=hosts,proto3" json:"hosts,omitempty"`    // file with the addresses of names, at the node; empty = none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -749,6 +750,13 @@ func (x *UDPConfig) GetMtu() uint32 {
 		return *x.Mtu
 	}
 	return 0
+}
+
+func (x *UDPConfig) GetHosts() string {
+	if x != nil {
+		return x.Hosts
+	}
+	return ""
 }
 
 // UnicastConfig: times are in seconds.
@@ -3650,14 +3658,15 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12!\n" +
 	"\tethertype\x18\x02 \x01(\rH\x00R\tethertype\x88\x01\x01B\f\n" +
 	"\n" +
-	"_ethertype\"\x94\x01\n" +
+	"_ethertype\"\xaa\x01\n" +
 	"\tUDPConfig\x12\x0e\n" +
 	"\x02ip\x18\x01 \x01(\tR\x02ip\x12\x17\n" +
 	"\x04port\x18\x02 \x01(\rH\x00R\x04port\x88\x01\x01\x12\x10\n" +
 	"\x03dns\x18\x03 \x01(\tR\x03dns\x12\x12\n" +
 	"\x04zone\x18\x04 \x01(\tR\x04zone\x12\x10\n" +
 	"\x03key\x18\x05 \x01(\tR\x03key\x12\x15\n" +
-	"\x03mtu\x18\x06 \x01(\rH\x01R\x03mtu\x88\x01\x01B\a\n" +
+	"\x03mtu\x18\x06 \x01(\rH\x01R\x03mtu\x88\x01\x01\x12\x14\n" +
+	"\x05hosts\x18\a \x01(\tR\x05hostsB\a\n" +
 	"\x05_portB\x06\n" +
 	"\x04_mtu\"\xbc\x05\n" +
 	"\rUnicastConfig\x12 \n" +

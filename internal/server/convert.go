@@ -135,7 +135,7 @@ func configFromPB(c *pb.Config) (*irm.Config, error) {
 	}
 	if u := c.Udp; u != nil {
 		out.UDP = &irm.UDPConfig{
-			IP: in.address("ip", u.Ip), Port: irm.DefaultPort, DNS: in.address("dns", u.Dns), Zone: u.Zone, Key: u.Key,
+			IP: in.address("ip", u.Ip), Port: irm.DefaultPort, DNS: in.address("dns", u.Dns), Zone: u.Zone, Key: u.Key, Hosts: u.Hosts,
 		}
 		set(&in, "port", &out.UDP.Port, u.Port)
 		set(&in, "mtu", &out.UDP.MTU, u.Mtu)

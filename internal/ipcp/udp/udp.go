@@ -139,6 +139,9 @@ func (i *IPCP) open(cfg *irm.Config) (*layer, error) {
 			return nil, err
 		}
 	}
+	if u.Hosts != "" {
+		l.finder = newHosts(u.Hosts, i.kind, l.finder, i.log)
+	}
 	socket.OnWritable(l.Writable)
 	return l, nil
 }
