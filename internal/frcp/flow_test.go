@@ -21,7 +21,7 @@ func (p *pair) transfer(t *testing.T, n, size int, limit time.Duration) time.Dur
 	select {
 	case <-p.uy.done:
 	case <-time.After(limit):
-		t.Fatalf("%d of %d packets after %v: %+v", p.uy.received()-first, n, limit, p.x.snd)
+		t.Fatalf("%d of %d packets after %v", p.uy.received()-first, n, limit)
 	}
 	return time.Since(begin)
 }
