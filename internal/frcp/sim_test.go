@@ -27,7 +27,7 @@ type path struct {
 	rate    float64                         // packets a second; 0 = any
 	buffer  int                             // packets that wait for the rate; 0 = any
 	drop    func(h wire.Header, n int) bool // n counts the packets of this direction
-	observe func(p []byte)
+	observe func(p []byte)                  // may change it
 
 	mu    *sync.Mutex
 	turn  *sync.Mutex // to deliver
