@@ -35,6 +35,7 @@ func TestWhatWasSentBeforeDeallocArrives(t *testing.T) {
 				}
 				<-p.x.Done()
 				time.Sleep(time.Second)
+				synctest.Wait()
 				if n := p.uy.received(); n != 500 {
 					t.Errorf("%d of 500 arrived", n)
 				}
@@ -71,6 +72,7 @@ func TestLingerEndsWhenNobodyAnswers(t *testing.T) {
 				s.say("a")
 				s.f.Dealloc()
 				time.Sleep(5 * time.Second)
+				synctest.Wait()
 				if isDone(s.f) {
 					t.Fatal("done without an acknowledgement")
 				}

@@ -325,6 +325,7 @@ func TestWeReadWhatACPeerSends(t *testing.T) {
 					}
 				}
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 				if u.received() != 2000 || c.down {
 					t.Errorf("%d of 2000 received, down %v", u.received(), c.down)
 				}
@@ -347,6 +348,7 @@ func TestAnAnswerAfterTheAcknowledgementReachesACPeer(t *testing.T) {
 					time.Sleep(delay)
 					u.stream(0, 3, 100)
 					time.Sleep(5 * time.Second)
+					synctest.Wait()
 					if c.got() != 3 {
 						t.Errorf("the C peer read %d of 3 messages", c.got())
 					}
@@ -364,6 +366,7 @@ func TestACPeerAnswersOurFirstMessageLate(t *testing.T) {
 				time.Sleep(delay)
 				c.send(0)
 				time.Sleep(5 * time.Second)
+				synctest.Wait()
 				if c.got() != 1 || u.received() != 1 {
 					t.Errorf("%d and %d messages arrived", c.got(), u.received())
 				}
@@ -378,6 +381,7 @@ func TestACPeerThatIsIdleBeginsANewRun(t *testing.T) {
 			c.send(k)
 			u.stream(k, 1, 100)
 			time.Sleep(140 * time.Second)
+			synctest.Wait()
 			if u.received() != k+1 || c.got() != k+1 {
 				t.Fatalf("after %d idle times: %d and %d messages", k, u.received(), c.got())
 			}
@@ -396,6 +400,7 @@ func TestACPeerThatSendsOneWayIsNeverStopped(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if u.received() != 10000 {
 			t.Errorf("%d of 10000 arrived", u.received())
 		}
@@ -419,6 +424,7 @@ func TestASlowReaderAtACPeerSlowsUsAndKillsNothing(t *testing.T) {
 		c.read(1000)
 		c.mu.Unlock()
 		time.Sleep(30 * time.Second)
+		synctest.Wait()
 		if c.got() != 500 || u.had(flow.EventDown) > 0 {
 			t.Errorf("%d of 500 read, events %v", c.got(), u.evs)
 		}
@@ -433,6 +439,7 @@ func TestOneWayForLongAndThenBack(t *testing.T) {
 		}
 		u.stream(0, 1, 100)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if u.received() != 320 || c.got() != 1 {
 			t.Errorf("%d and %d messages", u.received(), c.got())
 		}

@@ -112,7 +112,7 @@ func soak(t testing.TB, s *script, packets func() (p []byte, more bool)) {
 		}
 		if i%64 == 0 {
 			time.Sleep(20 * time.Millisecond)
-			s.wrote()
+			s.wrote() // waits for timers
 		}
 		r := &s.f.rcv
 		if held, bytes := s.f.in.Held(); held > 2*s.f.cfg.Window || bytes > 2*s.f.cfg.WindowBytes || r.kept > s.f.cfg.Window || len(r.answers) > 4*burst {

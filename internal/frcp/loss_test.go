@@ -160,11 +160,13 @@ func TestWithoutRetransmissionTheNewestArrives(t *testing.T) {
 				p.uy.gaps = true
 				p.ux.stream(0, 10000, 100)
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 				if n := p.x.snd.waiting(); n > 0 {
 					t.Errorf("%d packets still wait", n)
 				}
 				p.ux.stream(10000, 1, 100)
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 				if ab.drop == nil && ab.loss == 0 && p.uy.received() != 10001 {
 					t.Errorf("the last that arrived is %d", p.uy.received()-1)
 				}
@@ -184,6 +186,7 @@ func TestBothWaysAtATime(t *testing.T) {
 		go p.uy.stream(0, 5000, 1000)
 		p.transfer(t, 5000, 1000, 30*time.Second)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if p.ux.received() != 5000 {
 			t.Errorf("%d of 5000 came back", p.ux.received())
 		}

@@ -62,6 +62,7 @@ func (s *script) Dealloc()              { s.mu.Lock(); s.dealloc = true; s.mu.Un
 
 // wrote gives what was sent since the last call.
 func (s *script) wrote() []seen {
+	synctest.Wait() // for timers of this moment, and so that the machine may be looked at
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.out

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +90,7 @@ func TestAnIdleFlowHasNoTimer(t *testing.T) {
 		p := newPair(t, 1, qos.Data, path{delay: time.Millisecond}, path{delay: time.Millisecond})
 		p.transfer(t, 100, 100, time.Second)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		for _, f := range []*Flow{p.x, p.y} {
 			if f.timer.at != 0 {
 				t.Errorf("a timer for %v", time.Duration(f.timer.at-f.now()))
@@ -100,15 +102,15 @@ func TestAnIdleFlowHasNoTimer(t *testing.T) {
 
 func TestTheTimerIsNotTouchedForEachPacket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		started := 0
+		var started atomic.Int64
 		p := newPair(t, 1, qos.Data, path{delay: time.Millisecond}, path{delay: time.Millisecond}, func(c *Config) {
 			c.AfterFunc = func(d time.Duration, f func()) *time.Timer {
-				return time.AfterFunc(d, func() { started++; f() })
+				return time.AfterFunc(d, func() { started.Add(1); f() })
 			}
 		})
 		p.transfer(t, 20000, 100, 10*time.Second)
-		if started > 500 {
-			t.Errorf("%d timers for 20000 packets", started)
+		if n := started.Load(); n > 500 {
+			t.Errorf("%d timers for 20000 packets", n)
 		}
 		p.end()
 	})
@@ -172,6 +174,7 @@ func TestLostMessagesGoAtOnceWhenTheLayerIsUpAgain(t *testing.T) {
 		s.h.Event(flow.EventDown)
 		s.h.Event(flow.EventUp)
 		time.Sleep(1100 * time.Millisecond)
+		synctest.Wait()
 		if n := len(s.wrote()); n != 1 {
 			t.Errorf("%d packets sent", n)
 		}

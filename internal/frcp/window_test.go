@@ -1,6 +1,7 @@
 package frcp
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,6 +55,7 @@ func TestAReaderThatStopsForLongIsWaitedFor(t *testing.T) {
 		time.Sleep(300 * time.Second)
 		p.uy.give(-1)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if p.uy.received() != 5000 {
 			t.Errorf("%d of 5000 after the stop", p.uy.received())
 		}
@@ -63,15 +65,16 @@ func TestAReaderThatStopsForLongIsWaitedFor(t *testing.T) {
 
 func TestALostWindowUpdateIsAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lose := false
-		p := newPair(t, 1, qos.Data, path{delay: time.Millisecond}, path{delay: time.Millisecond, drop: func(wire.Header, int) bool { return lose }})
+		var lose atomic.Bool
+		p := newPair(t, 1, qos.Data, path{delay: time.Millisecond}, path{delay: time.Millisecond, drop: func(wire.Header, int) bool { return lose.Load() }})
 		p.uy.room = 0
 		go p.ux.stream(0, 5000, 1000)
 		time.Sleep(5 * time.Second)
-		lose = true
+		lose.Store(true)
 		p.uy.give(-1)
-		lose = false
+		lose.Store(false)
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		if p.uy.received() != 5000 || p.x.count.RDVSSent.Load() == 0 {
 			t.Errorf("%d of 5000, %d rendez-vous", p.uy.received(), p.x.count.RDVSSent.Load())
 		}
@@ -96,6 +99,7 @@ func TestBytesBoundTheWindowToo(t *testing.T) {
 		}
 		p.uy.give(-1)
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		if p.uy.received() != 1000 {
 			t.Errorf("%d of 1000", p.uy.received())
 		}
@@ -293,11 +297,13 @@ func TestIdleForLongAndThenDataBothWays(t *testing.T) {
 					go p.uy.stream(10*k, 10, 50)
 				}
 				time.Sleep(140 * time.Second)
+				synctest.Wait()
 				if k == 2 {
 					p.uy.stream(10*k, 10, 50)
 				}
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 			if p.uy.received() != 500 || p.ux.received() != 50 {
 				t.Errorf("%d and %d packets arrived", p.uy.received(), p.ux.received())
 			}
