@@ -33,7 +33,9 @@ func (r *Registry) dirty() {
 
 func (r *Registry) startSaver() {
 	changed, stop, done := make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+	r.mu.Lock() // IPCPs that enrol again are at work already
 	r.saver.changed, r.saver.stop, r.saver.done = changed, stop, done
+	r.mu.Unlock()
 	go func() {
 		defer close(done)
 		for {
