@@ -325,3 +325,54 @@ func TestManyAllocationsAtOnceToOneName(t *testing.T) {
 		t.Errorf("%d flows and %d refusals", len(flows), refused)
 	}
 }
+
+// A stopped accept is told of once, whatever becomes of the flow that it was
+// reserved for.
+func TestAStoppedAcceptEndsOnce(t *testing.T) {
+	for name, then := range map[string]struct {
+		do    func(o ipcp.Offer)
+		taken bool
+	}{
+		"the reply never leaves":   {func(ipcp.Offer) {}, false},
+		"the reply cannot be sent": {func(o ipcp.Offer) { o.Fail(errors.New("no carrier")) }, false},
+		"the flow comes after all": {func(o ipcp.Offer) { a, b := flow.NewPipe(flow.PipeOptions{}); o.Complete(a); b.Dealloc() }, true},
+		"the flow comes when it has gone": {func(o ipcp.Offer) {
+			time.Sleep(settleWait + 1)
+			a, b := flow.NewPipe(flow.PipeOptions{})
+			o.Complete(a)
+			b.Dealloc()
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n, make := layered(t)
+				e := make("i0", irm.Unicast, "l0")
+				server := n.process(10, "a")
+				var told []outcome
+				a := server.NewAccept(func(g *Grant, err error) { told = append(told, outcome{g, err}) })
+				if err := a.Start(); err != nil {
+					t.Fatal(err)
+				}
+				o, err := e.host.Arrive(bg, asking("a"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.Stop(context.DeadlineExceeded)
+				a.Stop(context.Canceled)
+				then.do(o)
+				time.Sleep(2 * settleWait)
+				synctest.Wait()
+				a.Stop(context.Canceled)
+				if len(told) != 1 || (told[0].err == nil) != then.taken {
+					t.Fatalf("told: %+v", told)
+				}
+				if !then.taken {
+					wantIs(t, told[0].err, errno.TimedOut)
+				}
+				if n.pendingOf(server) != 0 || len(server.accepts) != 0 || server.proc.accepts.Len() != 0 {
+					t.Error("something of the accept is left")
+				}
+			})
+		})
+	}
+}
