@@ -89,6 +89,9 @@ func New(end *ring.End, f flow.Flow, done func()) *Port {
 	p.message = func(i int) []byte { return p.incoming[i].Bytes() }
 	s := end.PeerState()
 	p.downs, p.ups = s.Downs(), s.Ups()
+	if !flow.IsLossless(f) && !f.QoS().InOrder {
+		end.WriteAhead() // what has no room is lost
+	}
 	end.SetMTU(f.MTU())
 	end.OnWake(p.wake)
 	f.Attach(p)

@@ -173,6 +173,14 @@ func (e *End) SetState(ev flow.Event) {
 	e.say(func(s State) State { return s.after(ev) })
 }
 
+// WriteAhead lets this side fill the ring, beyond the window in which it else
+// stays: for messages that would be lost if the reader is held up for a moment.
+func (e *End) WriteAhead() {
+	e.out.mu.Lock()
+	defer e.out.mu.Unlock()
+	e.out.ahead = e.out.mask + 1
+}
+
 // SetDeaf tells the other side whether this one reads. Writing to one that
 // does not fails with errno.NotAlloc.
 func (e *End) SetDeaf(deaf bool) {

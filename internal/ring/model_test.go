@@ -30,6 +30,9 @@ func TestRingIsAQueueOfMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if rapid.Bool().Draw(t, "ahead") {
+			a.WriteAhead()
+		}
 		defer s.Close()
 		defer a.Close()
 		defer b.Close()

@@ -21,7 +21,8 @@ type producer struct {
 
 	mem       []byte // the ring
 	mask      uint64
-	window    uint64
+	window    uint64 // bytes in which to stay while the reader keeps up
+	ahead     uint64 // bytes that may be written ahead of the reader
 	tailWord  *atomic.Uint64 // ours
 	headWord  *atomic.Uint64 // the consumer's
 	dataArmed *atomic.Uint32 // set by the consumer, cleared by us
@@ -39,7 +40,7 @@ type producer struct {
 
 func (p *producer) init(ctl, mem []byte, dir int, window uint64) {
 	c := ctl[dir*ctlDirection:]
-	p.mem, p.mask, p.window = mem, uint64(len(mem))-1, window
+	p.mem, p.mask, p.window, p.ahead = mem, uint64(len(mem))-1, window, window
 	p.looked -= recheck // look at the end of the first page
 	p.tailWord, p.headWord = word64(c, ctlTail), word64(c, ctlHead)
 	p.dataArmed, p.roomArmed = word32(c, ctlDataArmed), word32(c, ctlRoomArmed)
@@ -56,9 +57,9 @@ func (p *producer) refresh() bool {
 	return true
 }
 
-// fits reports whether a record may be written, as far as is known: within
-// the window, or as the only one. Space that was skipped is not counted
-// against the window.
+// fits reports whether a record may be written, as far as is known: not too
+// far ahead, or as the only one. Space that was skipped does not count as
+// ahead.
 func (p *producer) fits(need uint64) bool {
 	used := p.tail - p.head
 	if used == 0 {
@@ -68,7 +69,7 @@ func (p *producer) fits(need uint64) bool {
 	if p.head <= p.skipAt {
 		data -= p.skipLen
 	}
-	return data+need <= p.window && used+need <= uint64(len(p.mem))
+	return data+need <= p.ahead && used+need <= uint64(len(p.mem))
 }
 
 // reserve makes room for a record. ok is false when the consumer's word is
@@ -95,7 +96,7 @@ func (p *producer) reserve(need uint64) (room, ok bool) {
 		}
 		lap := p.tail - off
 		if p.head == p.tail || off >= 2*p.window {
-			if p.head >= lap+need {
+			if p.head >= lap+need && p.tail-p.head <= p.window {
 				p.skip(uint64(len(p.mem)) - off)
 			}
 		}
@@ -142,15 +143,15 @@ func (p *producer) rings() bool {
 	return p.dataArmed.Load() != 0 && p.dataArmed.Swap(0) != 0
 }
 
-// arm asks for a ring when there is room again: half the window, so that a
+// arm asks for a ring when there is room again: half of it, so that a
 // sleeper is woken for more than one message, or all of it for a record that
 // has to be alone.
 func (p *producer) arm(need uint64) {
 	var left uint64
-	if need <= p.window/2 {
-		left = p.window / 2
-	} else if need < p.window {
-		left = p.window - need
+	if need <= p.ahead/2 {
+		left = p.ahead / 2
+	} else if need < p.ahead {
+		left = p.ahead - need
 	}
 	p.roomArmed.Store(uint32(left/unit) + 1)
 }
