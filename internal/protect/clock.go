@@ -12,7 +12,7 @@ const quarter = 4
 
 // Attach implements flow.Flow. The times run from here.
 func (f *Flow) Attach(h flow.Handler) {
-	f.upper = h
+	f.in.Attach(h)
 	if f.timeout > 0 {
 		now := f.now()
 		f.sent.Store(now)
@@ -59,7 +59,7 @@ func (f *Flow) tick() {
 	}
 	if dead {
 		f.counters.Silent.Add(1)
-		f.upper.Event(flow.EventPeer)
+		f.in.Event(flow.EventPeer)
 	}
 
 	f.mu.Lock()
@@ -67,7 +67,7 @@ func (f *Flow) tick() {
 	if f.owed && !f.closed {
 		f.owed = false
 		f.mu.Unlock()
-		f.upper.Event(flow.EventDealloc)
+		f.in.End(flow.EventDealloc)
 		f.mu.Lock()
 	}
 	f.finish()
@@ -76,20 +76,22 @@ func (f *Flow) tick() {
 // Event implements flow.Handler for the flow below. The end comes after a peer
 // time-out that is just being told.
 func (f *Flow) Event(e flow.Event) {
-	if e == flow.EventDealloc {
-		f.mu.Lock()
-		f.ended = true
-		f.owed = f.firing
-		if f.owed {
-			f.mu.Unlock()
-			return
-		}
-		if f.armed && f.timer.Stop() {
-			f.armed = false
-		}
-		f.mu.Unlock()
+	if e != flow.EventDealloc {
+		f.in.Event(e)
+		return
 	}
-	f.upper.Event(e)
+	f.mu.Lock()
+	f.ended = true
+	f.owed = f.firing
+	if f.owed {
+		f.mu.Unlock()
+		return
+	}
+	if f.armed && f.timer.Stop() {
+		f.armed = false
+	}
+	f.mu.Unlock()
+	f.in.End(e)
 }
 
 // Dealloc implements flow.Flow.
@@ -100,6 +102,7 @@ func (f *Flow) Dealloc() {
 		return
 	}
 	f.closed, f.leaving = true, true
+	f.in.Close()
 	if f.armed && f.timer.Stop() {
 		f.armed = false
 	}

@@ -46,6 +46,11 @@ import (
 	"ouroboros/qos"
 )
 
+// backlog bounds what is kept of a user that takes fewer: some milliseconds at
+// full speed, as long as a program may wait for its processor. An IPCP on a
+// network has no place for it.
+var backlog = flow.Limit{Packets: 4096, Bytes: 4 << 20}
+
 // Config says how a flow is guarded.
 type Config struct {
 	QoS  qos.Spec // as agreed: BER, InOrder and Timeout count here
@@ -67,7 +72,7 @@ type Counters struct {
 // Flow guards the flow below it. New makes one.
 type Flow struct {
 	below   flow.Flow
-	upper   flow.Handler
+	in      flow.Inbox
 	done    func()
 	crc     bool
 	ordered bool
@@ -95,7 +100,7 @@ func New(below flow.Flow, c Config) *Flow {
 	if c.Counters == nil {
 		c.Counters = new(Counters)
 	}
-	return &Flow{
+	f := &Flow{
 		below:    below,
 		done:     c.Done,
 		crc:      c.QoS.BER == 0,
@@ -104,6 +109,8 @@ func New(below flow.Flow, c Config) *Flow {
 		timeout:  time.Duration(c.QoS.Timeout) * time.Millisecond,
 		counters: c.Counters,
 	}
+	f.in.Init(backlog, below.Resume, nil)
+	return f
 }
 
 // now is the time on the flow's own clock.
@@ -190,7 +197,7 @@ func (f *Flow) pass(run []*packet.Buffer) (taken int) {
 	if len(run) == 0 {
 		return 0
 	}
-	taken = f.upper.Receive(run)
+	taken = f.in.Put(run)
 	if f.crc {
 		sealAll(run[taken:])
 	}
@@ -198,7 +205,7 @@ func (f *Flow) pass(run []*packet.Buffer) (taken int) {
 }
 
 // Resume implements flow.Flow.
-func (f *Flow) Resume() { f.below.Resume() }
+func (f *Flow) Resume() { f.in.Resume() }
 
 // MTU implements flow.Flow: the checksum takes 4 bytes of that below.
 func (f *Flow) MTU() int {

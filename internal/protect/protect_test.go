@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -483,6 +484,32 @@ func TestDeallocEndsTheTimerAndIsToldOnce(t *testing.T) {
 			far.Dealloc()
 		}
 	})
+}
+
+func TestWhatAUserDoesNotTakeIsKeptUpToALimit(t *testing.T) {
+	f, u, far := onPipe(t, spec(0, false, 0))
+	wire := newUser()
+	far.Attach(wire)
+	send(f, strings.Repeat("x", 1400))
+	sealed := wire.packets()[0]
+	u.setRoom(0)
+	taken := 0
+	for range 10000 {
+		taken += send(far, sealed)
+	}
+	// The pipe below keeps 1024 by itself.
+	if kept := taken - 1024; kept < 2900 || kept > 4<<20/1400+1 {
+		t.Errorf("%d packets of 1400 bytes are kept", kept)
+	}
+	u.setRoom(1 << 30)
+	f.Resume()
+	if n := len(u.packets()); n != taken || stats(f).Damaged != 0 {
+		t.Errorf("%d of %d arrive, %+v", n, taken, stats(f))
+	}
+	far.Dealloc()
+	if e := u.told(); !slices.Contains(e, flow.EventDealloc) {
+		t.Errorf("events %v", e)
+	}
 }
 
 func FuzzReceive(f *testing.F) {
