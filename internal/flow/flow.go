@@ -62,7 +62,7 @@ type Flow interface {
 	// who tries again after EventWritable or drops them. A flow that is down
 	// takes all and releases them. A packet longer than MTU is taken, dropped
 	// and counted. An empty packet is a packet: the keep-alive of the layer
-	// above.
+	// above, which the guard of the other end consumes (package protect).
 	Send(batch []*packet.Buffer) (taken int)
 
 	// Attach sets who receives, once, before the first packet can arrive.
