@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ouroboros/internal/netns"
+	"ouroboros/internal/packet"
 )
 
 const port = 3435
@@ -90,4 +91,32 @@ func BenchmarkOneWay(b *testing.B) {
 			b.ReportMetric(r.End.Sum.Lost, "lost-%")
 		}
 	})
+}
+
+// BenchmarkBatch is the price of a batch in CPU time: sent and received on one
+// goroutine over the loopback interface.
+func BenchmarkBatch(b *testing.B) {
+	for _, c := range []struct{ n, size int }{{1, 64}, {64, 64}, {64, 1400}, {7, 8980}} {
+		for _, plain := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%dx%d/%s", c.n, c.size, map[bool]string{false: "trains", true: "singles"}[plain]), func(b *testing.B) {
+				cfg := Config{Local: loopback4, NoOffload: plain}
+				s, d := open(b, cfg), open(b, cfg)
+				h := &releaser{}
+				r := newReceiver(d, h)
+				defer r.release()
+				batch := make([]*packet.Buffer, c.n)
+				b.ReportAllocs()
+				b.SetBytes(int64(c.n * c.size))
+				for want := c.n; b.Loop(); want += c.n {
+					for i := range batch {
+						batch[i] = packet.Get(c.size)
+					}
+					s.Send(d.LocalAddr(), batch)
+					for h.n < want {
+						r.receive(true)
+					}
+				}
+			})
+		}
+	}
 }

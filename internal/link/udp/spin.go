@@ -11,12 +11,12 @@ import (
 // look is a system call that takes nothing, some 0.3 us.
 const (
 	// mostSpin must outlast the wake-up of a peer that sleeps.
-	mostSpin = 100 * time.Microsecond
+	mostSpin = 50 * time.Microsecond
 	// leastSpin: a budget below it is none.
 	leastSpin = 5 * time.Microsecond
 	// shortSleep: a sleep that ended sooner would have been better spent
 	// spinning.
-	shortSleep = 150 * time.Microsecond
+	shortSleep = 60 * time.Microsecond
 
 	// longLend: a processor that was lent and came back this late has others
 	// that want it, and who sleeps is served before who burns his time.
