@@ -72,7 +72,7 @@ bench:
 
 # What scripts/check does a few times, ROUNDS times.
 soak:
-	OUROBOROS_SOAK=1 OUROBOROS_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 60m -v ./test
+	OUROBOROS_SOAK=1 OUROBOROS_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 60m -v ./test ./test/interop
 
 # The pages of irm come from its grammar, the others from docs/commands.
 man:

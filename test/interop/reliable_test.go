@@ -1,0 +1,154 @@
+package interop
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ouroboros"
+	"ouroboros/qos"
+	"ouroboros/test/host"
+	"ouroboros/test/relay"
+)
+
+// bad is a network with everything: each of it often enough to be met in every
+// window.
+var bad = relay.Impairment{
+	Loss: 0.05, Duplicate: 0.05, Reorder: 0.05, HoldBack: 3 * time.Millisecond,
+	Delay: 2 * time.Millisecond,
+}
+
+func TestAReliableFlowThroughABadNetworkCarriesEverythingInOrder(t *testing.T) {
+	each(t, []peers{oursOurs}, func(t *testing.T, l layer, p peers) {
+		w := joinByRelay(t, l, p, 21)
+		w.role(t, "sum")
+		i := bad
+		i.Damage = 0.02
+		w.relay.Impair(i)
+		spec := qos.Data
+		f := w.allocate(t, open(t, w.here()), "sum", &spec)
+		if err := transfer(f, 1<<20, 5*host.Patience); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// transfer sends a number of bytes to the role sum and checks its answer.
+func transfer(f *ouroboros.Flow, size int, limit time.Duration) error {
+	f.SetWriteTimeout(limit)
+	f.SetReadTimeout(limit)
+	r := rand.NewChaCha8([32]byte{byte(size)})
+	h := sha256.New()
+	message := make([]byte, min(1400, f.MTU()))
+	for sent := 0; sent < size; {
+		m := message[:min(len(message), max(size-sent, 9))]
+		r.Read(m)
+		h.Write(m)
+		if _, err := patient(f.Write, m); err != nil {
+			return fmt.Errorf("write after %d bytes: %w", sent, err)
+		}
+		sent += len(m)
+	}
+	if _, err := patient(f.Write, make([]byte, 8)); err != nil {
+		return fmt.Errorf("write the end: %w", err)
+	}
+	answer := make([]byte, 100)
+	n, err := patient(f.Read, answer)
+	if err != nil {
+		return fmt.Errorf("read the sum: %w", err)
+	}
+	if !bytes.Equal(answer[:n], h.Sum(nil)) {
+		return fmt.Errorf("what came was not what was sent")
+	}
+	return nil
+}
+
+// One message outstanding, and the reference as the server: it does no more
+// when packets are lost.
+func TestAReliableFlowToTheReferenceSurvivesABadNetwork(t *testing.T) {
+	each(t, []peers{{ours, reference}}, func(t *testing.T, l layer, p peers) {
+		w := joinByRelay(t, l, p, 22)
+		w.serve(t, "oping", "-Q")
+		spec := qos.Data
+		spec.BER = 1 // it sends retransmissions without a checksum
+		f := w.allocate(t, open(t, w.here()), "oping", &spec)
+		i := bad
+		i.Only = w.data
+		w.relay.Impair(i)
+		ping := newPinger(f)
+		for n := range 200 {
+			if err := ping.once(64 + n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.relay.Impair(relay.Impairment{})
+		f.Close()
+		w.healthy(t)
+	})
+}
+
+func TestAReliableFlowOfTheReferenceToOursSurvivesABadNetwork(t *testing.T) {
+	each(t, []peers{{reference, ours}}, func(t *testing.T, l layer, p peers) {
+		w := joinByRelay(t, l, p, 23)
+		w.serve(t, "oping", "-Q")
+		i := bad
+		i.Only = w.data
+		w.relay.Impair(i)
+		r := w.client.Run(t, "oping", "-n", "oping", "-q", "data", "-c", "100", "-f", "-s", "500", "-Q")
+		if !strings.Contains(r.Stdout, "100 packets transmitted, 100 received") {
+			t.Errorf("exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+		}
+		w.healthy(t)
+	})
+}
+
+// Fifty at the same time: each is allocated, and carries a mebibyte.
+func TestFiftyFlowsThroughThirtyPercentLossInBursts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fifty mebibytes through a network that loses a third")
+	}
+	for _, l := range layers {
+		t.Run(l.name, func(t *testing.T) {
+			w := joinByRelay(t, l, oursOurs, 24)
+			w.role(t, "sum")
+			w.relay.Impair(relay.Impairment{Loss: 0.3, Burst: 3, Delay: time.Millisecond})
+			c := open(t, w.here())
+			var wg sync.WaitGroup
+			var mu sync.Mutex
+			var took []time.Duration
+			var alloc time.Duration
+			for i := range 50 {
+				wg.Go(func() {
+					mine := time.Now()
+					spec := qos.Data
+					f, err := w.try(c, "sum", &spec)
+					if err != nil {
+						t.Errorf("flow %d: %v", i, err)
+						return
+					}
+					defer f.Close()
+					got := time.Since(mine)
+					if err := transfer(f, 1<<20, time.Minute); err != nil {
+						t.Errorf("flow %d: %v", i, err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					alloc = max(alloc, got)
+					took = append(took, time.Since(mine))
+				})
+			}
+			wg.Wait()
+			slices.Sort(took)
+			if len(took) > 0 && took[len(took)-1] > time.Minute {
+				t.Errorf("the slowest took %v", took[len(took)-1])
+			}
+			t.Logf("the slowest allocation took %v; the transfers %v", alloc, took)
+		})
+	}
+}

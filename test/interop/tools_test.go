@@ -1,0 +1,86 @@
+package interop
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// found fails unless the text has a part that matches.
+func found(t *testing.T, what, text, pattern string) {
+	t.Helper()
+	if !regexp.MustCompile(pattern).MatchString(text) {
+		t.Errorf("%s: nothing matches %q in:\n%s", what, pattern, text)
+	}
+}
+
+func TestOpingGoesThroughEveryLayer(t *testing.T) {
+	each(t, allPeers, func(t *testing.T, l layer, p peers) {
+		w := join(t, l, p)
+		w.serve(t, "oping", "-Q")
+		r := w.tool(t, "Failed to allocate flow", "oping", "-n", "oping", "-c", "20", "-i", "5ms")
+		if r.Code != 0 {
+			t.Errorf("exit %d: %s", r.Code, r.Stderr)
+		}
+		found(t, "oping", r.Stdout, `64 bytes from oping: seq=19 time=`)
+		found(t, "oping", r.Stdout, `20 packets transmitted, 20 received, 0 out-of-order, 0% packet loss`)
+		w.healthy(t)
+	})
+}
+
+func TestOpingFloodsOverAReliableFlow(t *testing.T) {
+	each(t, allPeers, func(t *testing.T, l layer, p peers) {
+		w := join(t, l, p)
+		w.serve(t, "oping", "-Q")
+		r := w.tool(t, "Failed to allocate flow", "oping", "-n", "oping", "-c", "100", "-f", "-q", "data", "-s", "1000", "-Q")
+		found(t, "oping", r.Stdout, `100 packets transmitted, 100 received, 0 out-of-order, 0% packet loss`)
+		w.healthy(t)
+	})
+}
+
+func TestOechoIsAnswered(t *testing.T) {
+	each(t, allPeers, func(t *testing.T, l layer, p peers) {
+		w := join(t, l, p)
+		s := w.serve(t, "oecho")
+		r := w.tool(t, "Failed to allocate flow", "oecho")
+		if r.Code != 0 {
+			t.Errorf("exit %d: %s", r.Code, r.Stderr)
+		}
+		found(t, "oecho", r.Stdout, `Server replied with Client says hi!`)
+		s.Out.Await(t, "Message from client is Client says hi!")
+		w.healthy(t)
+	})
+}
+
+func TestOcbrArrives(t *testing.T) {
+	each(t, allPeers, func(t *testing.T, l layer, p peers) {
+		w := join(t, l, p)
+		s := w.serve(t, "ocbr")
+		r := w.tool(t, "Failed to allocate flow", "ocbr", "-n", "ocbr", "-d", "2", "-s", "1000", "-r", "1M")
+		found(t, "ocbr", r.Stdout+r.Stderr, `sent statistics:\s+[1-9][0-9]* packets`)
+		s.Out.Await(t, "timed out")
+		found(t, "ocbr server", s.Out.String(), `Flow\s+\d+:\s+[1-9][0-9]* packets`)
+		w.healthy(t)
+	})
+}
+
+func TestOperfMeasures(t *testing.T) {
+	each(t, allPeers, func(t *testing.T, l layer, p peers) {
+		w := join(t, l, p)
+		s := w.serve(t, "operf")
+		r := w.tool(t, "Failed to allocate flow", "operf", "-n", "operf", "-t", "bi", "-d", "1s", "-s", "1000", "-r", "1M")
+		found(t, "operf", r.Stdout, `Test finished`)
+		if p.client == reference {
+			// It sends nothing (its loop is inverted): the rest of the exchange
+			// is what there is to see.
+			found(t, "operf server", s.Out.String(), `bidirectional`)
+			w.healthy(t)
+			return
+		}
+		found(t, "operf", r.Stdout, `[1-9][0-9]* packets transmitted, [1-9][0-9]* received, [0-9]% packet loss`)
+		if strings.Contains(r.Stdout, "Invalid message") {
+			t.Errorf("what came back was not what was sent:\n%s", r.Stdout)
+		}
+		w.healthy(t)
+	})
+}
