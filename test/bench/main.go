@@ -1,11 +1,18 @@
 // Command bench measures one host: flows between two processes through a real
 // daemon, and beside each figure what a Unix SEQPACKET socket pair between two
 // processes does in the same run, written as tightly (blocking descriptors,
-// one system call a message).
+// one system call a message). And it measures two hosts: namespaces joined by a
+// cable, a daemon in each, and beside each figure what the kernel's own
+// protocols do on the same cable.
 //
-//	go run ./test/bench            all of it, as a Markdown table
-//	go run ./test/bench rtt oneway some of it
-//	go run ./test/bench -seconds 5 longer
+//	go run ./test/bench              all of it, as a Markdown table
+//	go run ./test/bench rtt oneway   some of it
+//	go run ./test/bench net          what two hosts do
+//	go run ./test/bench -layers udp4 net-rtt
+//	go run ./test/bench -seconds 5   longer
+//
+// Two hosts take root. With OUROBOROS_REFERENCE, the directory that the C
+// implementation is installed in, its figures stand beside.
 package main
 
 import (
@@ -30,7 +37,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ouroboros"
+	"ouroboros/internal/netns"
 	"ouroboros/irm"
+	"ouroboros/test/host"
 )
 
 var seconds = flag.Float64("seconds", 2, "length of each one-way measurement")
@@ -45,6 +54,18 @@ var parts = []struct {
 	{"many", (*bench).many},
 	{"idle", (*bench).idle},
 	{"autostart", (*bench).autostart},
+	{"net-rtt", (*bench).netRTT},
+	{"net-oneway", (*bench).netOneWay},
+	{"net-reliable", (*bench).netReliable},
+	{"net-lossy", (*bench).netLossy},
+	{"net-alloc", (*bench).netAlloc},
+}
+
+// asked says whether a part is one of those that words name: "net" is all that
+// begin with it.
+func asked(part string, words []string) bool {
+	return len(words) == 0 || slices.Contains(words, part) ||
+		slices.Contains(words, "net") && strings.HasPrefix(part, "net-")
 }
 
 func main() {
@@ -71,17 +92,17 @@ type bench struct {
 }
 
 func run(words []string) (err error) {
+	var all []string
+	for _, p := range parts {
+		all = append(all, p.word)
+	}
 	for _, w := range words {
-		if !slices.ContainsFunc(parts, func(p struct {
-			word string
-			run  func(*bench) error
-		}) bool {
-			return p.word == w
-		}) {
-			return fmt.Errorf("%q is unknown; there are rtt, oneway, alloc, many, idle, autostart", w)
+		if w != "net" && !slices.Contains(all, w) {
+			return fmt.Errorf("%q is unknown; there are %s, and net", w, strings.Join(all, ", "))
 		}
 	}
 	b := &bench{}
+	defer host.Clean()
 	defer b.stop()
 	if err := b.start(); err != nil {
 		return err
@@ -91,10 +112,12 @@ func run(words []string) (err error) {
 	fmt.Println("| What | Ours | Yardstick | Ratio | Goal |")
 	fmt.Println("|---|---|---|---|---|")
 	for _, p := range parts {
-		if len(words) > 0 && !slices.Contains(words, p.word) {
+		if !asked(p.word, words) {
 			continue
 		}
-		if err := p.run(b); err != nil {
+		if err := p.run(b); errors.Is(err, netns.ErrRefused) {
+			fmt.Fprintf(os.Stderr, "bench: %s is skipped: %v\n", p.word, err)
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", p.word, err)
 		}
 		b.endChildren()
@@ -178,8 +201,12 @@ func (b *bench) child(role string, files ...*os.File) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{cmd: exec.Command(self)}
-	c.cmd.Env = append(os.Environ(), "OUROBOROS_BENCH_ROLE="+role)
+	return b.launch(exec.Command(self), role, files...)
+}
+
+func (b *bench) launch(cmd *exec.Cmd, role string, files ...*os.File) (c *child, err error) {
+	c = &child{cmd: cmd}
+	c.cmd.Env = append(os.Environ(), append(cmd.Env, "OUROBOROS_BENCH_ROLE="+role)...)
 	c.cmd.Stderr = os.Stderr
 	c.cmd.ExtraFiles = files
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
@@ -241,6 +268,8 @@ func play(role string) error {
 		os.Exit(0)
 	}()
 	switch role {
+	case "udp-echo":
+		return udpEcho(os.Getenv("OUROBOROS_BENCH_ADDR"))
 	case "sock-echo":
 		fmt.Println("ready")
 		buf := make([]byte, 1<<17)

@@ -52,11 +52,15 @@ func Bin(t testing.TB) string {
 
 // Main runs the tests of a package and removes what Bin built.
 func Main(m *testing.M) int {
-	code := m.Run()
+	defer Clean()
+	return m.Run()
+}
+
+// Clean removes what Bin built, for a program that has no Main.
+func Clean() {
 	if build.dir != "" {
 		os.RemoveAll(build.dir)
 	}
-	return code
 }
 
 // Root is the directory of the module.
