@@ -7,6 +7,7 @@ type Counters struct {
 	Sent          atomic.Uint64 // data, the first time
 	Retransmitted atomic.Uint64 // data, again
 	Timeouts      atomic.Uint64 // times that nothing was heard for a retransmission time-out
+	Needless      atomic.Uint64 // of these, how many were too early
 	Recoveries    atomic.Uint64 // losses noticed by acknowledgements
 	AcksSent      atomic.Uint64 // without data
 	WindowsSent   atomic.Uint64 // windows without data and acknowledgement

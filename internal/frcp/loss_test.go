@@ -234,3 +234,28 @@ func TestMessagesKeepTheirBytes(t *testing.T) {
 		}
 	})
 }
+
+func TestAPathThatStandsStillForAWhileCostsLittle(t *testing.T) {
+	// One loss, so that the sender knows that the peer gives hints.
+	one := func(h wire.Header, n int) bool { return n == 1000 }
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, 1, qos.Data, path{delay: time.Millisecond, drop: one}, path{delay: time.Millisecond})
+		p.transfer(t, 5000, 1400, 10*time.Second)
+		for k := range 10 {
+			for _, way := range []*path{p.ab, p.ba} {
+				way.mu.Lock()
+				way.hold = time.Now().Add(40 * time.Millisecond)
+				way.mu.Unlock()
+			}
+			go p.ux.stream(5000+200*k, 200, 1400)
+			time.Sleep(140 * time.Millisecond)
+		}
+		synctest.Wait()
+		again := p.x.count.Retransmitted.Load()
+		t.Logf("%d packets sent again, %d time-outs, %d needless, window %d", again, p.x.count.Timeouts.Load(), p.x.count.Needless.Load(), p.x.cc.window)
+		if p.uy.received() != 7000 || again > 40 || p.x.cc.window < startWindow {
+			t.Errorf("%d of 7000 arrived, %d sent again, window %d", p.uy.received(), again, p.x.cc.window)
+		}
+		p.end()
+	})
+}

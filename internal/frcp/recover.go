@@ -58,6 +58,7 @@ func (f *Flow) acknowledged(h frcp.Header, pure bool, now int64) {
 // advance takes the acknowledgement of all before una.
 func (f *Flow) advance(una frcp.Seq, now int64) {
 	s := &f.snd
+	f.judge(una, now)
 	was, n := s.outstanding(), una.Since(s.una)
 	again := false
 	for q := s.una; q != una; q++ {
@@ -102,7 +103,7 @@ func (f *Flow) advance(una frcp.Seq, now int64) {
 	}
 	recovering := s.recovery
 	if recovering && !una.Before(s.recover) {
-		s.recovery, s.left = false, 0
+		s.recovery, s.expired, s.left = false, false, 0
 	}
 	f.cc.acked(n, una, s.nxt, 2*was >= f.cc.window && (!recovering || s.hinted || f.cc.window < f.cc.threshold))
 	if s.recovery && !s.hinted && una != s.nxt {
@@ -111,6 +112,34 @@ func (f *Flow) advance(una frcp.Seq, now int64) {
 			f.miss(una, true)
 		}
 	}
+}
+
+// judge looks, at the first acknowledgement after a time-out, whether the
+// time-out was right. It was not when the packet that was sent again is
+// acknowledged before that copy can have arrived, or others that were not sent
+// again are, and did not wait beyond a gap: something stood still for a while,
+// and nothing was lost.
+func (f *Flow) judge(una frcp.Seq, now int64) {
+	s := &f.snd
+	if s.calm[0] == 0 {
+		return
+	}
+	calm := s.calm
+	s.calm = [2]int{}
+	first, last := s.at(s.una), s.at(una-1)
+	if !(first.tries > 1 && f.tooSoon(first, now)) && !(s.hinted && last.tries == 1 && last.place == missing) {
+		return
+	}
+	f.cc.window, f.cc.threshold = calm[0], calm[1]
+	s.recovery, s.expired = false, false
+	for q := s.una; q != s.nxt && s.lost > 0; q++ {
+		if t := s.at(q); t.place == missing {
+			t.place = flying
+			s.lost--
+			s.flight++
+		}
+	}
+	f.count.Needless.Add(1)
 }
 
 func (f *Flow) sample(m, now int64) {
@@ -123,7 +152,12 @@ func (f *Flow) sample(m, now int64) {
 func (f *Flow) tooSoon(t *slot, now int64) bool { return now-t.last < f.cc.lowestRTT()*3/4 }
 
 // overtaken makes us wait for more packets before one is taken for lost.
-func (f *Flow) overtaken() { f.snd.distance = min(2*f.snd.distance, mostDistance) }
+// After a time-out it says only that the time-out was too short.
+func (f *Flow) overtaken() {
+	if !f.snd.expired {
+		f.snd.distance = min(2*f.snd.distance, mostDistance)
+	}
+}
 
 // repeated takes an acknowledgement that says no more than the last one: a
 // packet has arrived behind a gap, we do not know which.
@@ -257,8 +291,15 @@ func (f *Flow) repeat(now int64) *packet.Buffer {
 // expire is the retransmission time-out: nothing was acknowledged for long.
 func (f *Flow) expire(now int64) {
 	s := &f.snd
+	late := now - s.rtoAt
 	s.rtoAt = 0
 	if s.outstanding() == 0 {
+		return
+	}
+	if late > int64(time.Millisecond) && !s.grace {
+		// This host stood still. What has come meanwhile is looked at first.
+		s.grace = true
+		s.rtoAt = now + int64(5*time.Millisecond)
 		return
 	}
 	if now-max(s.at(s.una).first, s.progress) > int64(maxRetransmit) {
@@ -271,7 +312,15 @@ func (f *Flow) expire(now int64) {
 		return
 	}
 	f.count.Timeouts.Add(1)
+	s.grace = false
+	s.calm = [2]int{}
+	if s.backoff == 0 && !s.recovery {
+		s.calm = [2]int{f.cc.window, f.cc.threshold}
+	}
 	f.cc.timeout(s.backoff)
+	if s.hinted && s.calm[0] != 0 {
+		f.cc.window = 1 // what is acknowledged besides shows whether it was right
+	}
 	for q := s.una; q != s.nxt; q++ {
 		// Twice in a row means that hints may have lied.
 		if t := s.at(q); t.place == flying || t.place == landed && s.backoff > 0 {
@@ -282,7 +331,7 @@ func (f *Flow) expire(now int64) {
 		}
 	}
 	s.left, s.repeats, s.urgent, s.pace = 0, 0, 0, 0
-	s.recovery, s.recover = true, s.nxt
+	s.recovery, s.expired, s.recover = true, true, s.nxt
 	s.backoff++
 	s.rdvs = s.rdvs || s.backoff > 2 // an answer shows that the peer lives
 	s.rtoAt = now + f.rtt.timeout(s.backoff)

@@ -38,9 +38,13 @@ type sender struct {
 	distance uint32   // transmissions by which a packet may be overtaken
 	repeats  int      // acknowledgements that repeated una
 	recovery bool     // until recover is acknowledged
+	expired  bool     // by a time-out
 	recover  frcp.Seq
 
+	calm [2]int // window and threshold before the last time-out; 0 = it was none, or is judged
+
 	rtoAt    int64 // deadlines: 0 = none
+	grace    bool  // a late timer has waited for acknowledgements that wait too
 	backoff  int   // expiries in a row
 	progress int64 // when the peer last showed that packets reach it
 	paceAt   int64
@@ -117,6 +121,6 @@ func (s *sender) drop() {
 	clear(s.ring)
 	s.una, s.nxt, s.scan, s.beyond = s.end, s.end, s.end, s.end
 	s.bytes, s.flight, s.left, s.lost = 0, 0, 0, 0
-	s.recovery, s.rdvs = false, false
+	s.recovery, s.expired, s.rdvs = false, false, false
 	s.rtoAt, s.paceAt, s.rdvsAt, s.endAt = 0, 0, 0, 0
 }

@@ -34,6 +34,7 @@ type path struct {
 	rng   *rand.Rand
 	gone  int // left of a row of losses
 	n     int
+	hold  time.Time // nothing arrives before it
 	free  time.Time // when the rate allows the next packet
 	sent  int
 	lost  int
@@ -115,7 +116,7 @@ func (p *path) carry(b *packet.Buffer) {
 		lost = true
 	}
 	now := time.Now()
-	wait := p.delay
+	wait := max(p.delay, p.hold.Sub(now))
 	if p.rate > 0 && !lost {
 		gap := time.Duration(float64(time.Second) / p.rate)
 		if p.free.Before(now) {
