@@ -1,0 +1,5 @@
+//go:build race
+
+package eth
+
+const raceEnabled = true
