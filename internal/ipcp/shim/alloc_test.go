@@ -153,7 +153,7 @@ func TestAPeerOfAnotherMakeGetsEachRequestOnce(t *testing.T) {
 			t.Errorf("the allocation gave %v", err)
 		}
 		mu.Lock()
-		if sent[shim.FlowReq] != 1 || sent[shim.Probe] < 5 {
+		if sent[shim.FlowReq] != 1 || sent[shim.Probe] < 3 {
 			t.Errorf("sent %v", sent)
 		}
 		mu.Unlock()
@@ -401,6 +401,31 @@ func TestNamesThatAreNotHereAreIgnoredWhereTheMediumWantsIt(t *testing.T) {
 		mustAlloc(t, ga)
 		if len(hb.flows) != 1 {
 			t.Errorf("%d flows", len(hb.flows))
+		}
+	})
+}
+
+func TestAPeerWhoseNumbersAreNotThoseOfAnotherMakeIsKnownAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b, ga, _ := pair(t, newNetwork(), func(c *shim.Config[address]) {
+			c.Own, c.Foreign, c.Pause = shim.Range{Lo: 1 << 16, Hi: 1 << 20}, shim.Range{Lo: 1, Hi: 1<<16 - 1}, time.Hour
+		})
+		mustAlloc(t, ga)
+		if !a.Knows(2) || !b.Knows(1) {
+			t.Error("they do not know each other")
+		}
+	})
+}
+
+func TestAReplyToAnotherMakeWaitsALittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, ga, _ := pair(t, newNetwork(), func(c *shim.Config[address]) {
+			c.Own, c.Foreign, c.Pause = shim.Range{Lo: 64, Hi: 4095}, shim.Range{Lo: 1, Hi: 1<<16 - 1}, 50*time.Millisecond
+		})
+		begun := time.Now()
+		mustAlloc(t, ga)
+		if took := time.Since(begun); took != 60*time.Millisecond {
+			t.Errorf("took %v", took)
 		}
 	})
 }

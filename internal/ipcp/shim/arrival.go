@@ -87,6 +87,7 @@ func (s *Shim[A]) request(from A, m *Message) {
 	as.mu.Unlock()
 
 	s.count.arrived.Add(1)
+	s.meet(from, m.Requester)
 	req := &ipcp.Request{
 		Hash: append([]byte(nil), m.Hash...), QoS: m.QoS,
 		Data: append([]byte(nil), m.Data...), MPL: s.cfg.MPL,
@@ -133,6 +134,7 @@ func deny[A comparable](a *arrival[A], err error) *Message {
 // refusal.
 func (s *Shim[A]) settle(a *arrival[A], reply *Message) error {
 	s.arrivals.keep(s, a, reply)
+	s.pause(a.key.from)
 	err := s.send(a.key.from, reply)
 	if err != nil && reply.Response == 0 {
 		refused := deny(a, err)
@@ -142,6 +144,19 @@ func (s *Shim[A]) settle(a *arrival[A], reply *Message) error {
 		_ = s.send(a.key.from, refused)
 	}
 	return err
+}
+
+// pause is the Pause of the configuration.
+func (s *Shim[A]) pause(to A) {
+	if s.cfg.Pause <= 0 || s.Knows(to) {
+		return
+	}
+	timer := time.NewTimer(s.cfg.Pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.env.Context.Done():
+	}
 }
 
 // send sends a reply, waiting a little when there is no room.

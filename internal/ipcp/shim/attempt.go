@@ -18,7 +18,7 @@ const (
 	longestWait = time.Second
 	ownWait     = 500 * time.Millisecond
 	ownSilence  = 12
-	giveUp      = 5 * time.Second
+	giveUp      = 3 * time.Second
 )
 
 // attempt is an allocation that waits for the peer's reply.
@@ -187,6 +187,9 @@ func (s *Shim[A]) reply(from A, m *Message) {
 	if at == nil {
 		s.count.duplicate.Add(1)
 		return
+	}
+	if m.Response == 0 {
+		s.meet(from, m.Responder)
 	}
 	at.answer <- answer{response: m.Response, data: append([]byte(nil), m.Data...)}
 }

@@ -78,6 +78,15 @@ type Config[A comparable] struct {
 	MPL time.Duration // longest life of a packet in the layer
 	MTU int           // longest payload in bytes
 
+	// Foreign are the numbers that the C implementation gives its endpoints.
+	// A peer with an endpoint outside of them is of our own kind, whose numbers
+	// are best outside of them, too. The zero value: it cannot be seen.
+	Foreign Range
+
+	// Pause is how long a reply to a peer that may be of another make waits:
+	// some do not expect it at once.
+	Pause time.Duration
+
 	// RegisteredOnly drops requests for names that are not registered here in
 	// silence, as a broadcast medium wants it; else the host is asked.
 	RegisteredOnly bool
@@ -139,6 +148,13 @@ func (s *Shim[A]) Endpoint(id uint32) *Endpoint[A] {
 
 // Knows reports whether a peer has shown to be of our own kind.
 func (s *Shim[A]) Knows(a A) bool { return s.peers.knows(a) }
+
+// meet notes of which kind a peer with an endpoint is.
+func (s *Shim[A]) meet(a A, endpoint uint32) {
+	if s.cfg.Foreign.Hi > 0 && !s.cfg.Foreign.has(endpoint) {
+		s.peers.learn(a)
+	}
+}
 
 // Each calls f for every open endpoint.
 func (s *Shim[A]) Each(f func(e *Endpoint[A])) {

@@ -42,6 +42,11 @@ const (
 	MTU6 = 8948
 )
 
+// pause is how long a reply waits for the C implementation, which sends its
+// request before it notes where: a reply that comes at once finds nothing, or
+// is overwritten by the note.
+const pause = 5 * time.Millisecond
+
 // IPCP is a UDP IPCP.
 type IPCP struct {
 	ipcp.Unsupported
@@ -128,9 +133,10 @@ func (i *IPCP) open(cfg *irm.Config) (*layer, error) {
 	}
 	l.Shim = shim.New(shim.Config[netip.AddrPort]{
 		Env: i.env, Edge: l,
-		Own:    shim.Range{Lo: 1, Hi: 0x7fffffff},
-		Remote: shim.Range{Lo: 1, Hi: 0xffffffff},
-		MPL:    MPL, MTU: mtu,
+		Own:     shim.Range{Lo: 1 << 16, Hi: 0x7fffffff},
+		Remote:  shim.Range{Lo: 1, Hi: 0xffffffff},
+		Foreign: shim.Range{Lo: 1, Hi: 1<<16 - 1},
+		Pause:   pause, MPL: MPL, MTU: mtu,
 		Origin: func(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), 0) },
 	})
 	if u.DNS.IsValid() {
