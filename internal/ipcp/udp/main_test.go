@@ -69,14 +69,6 @@ type made struct {
 	host  *host
 }
 
-// nobody finds nothing.
-type nobody struct{}
-
-func (nobody) String() string { return "nobody" }
-func (nobody) Find(context.Context, string) ([]netip.Addr, time.Duration, error) {
-	return nil, 0, errno.NameError
-}
-
 // begin makes an IPCP in no layer.
 func begin(t testing.TB, kind irm.IPCPType, find Finder) *made {
 	t.Helper()
