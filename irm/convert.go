@@ -76,7 +76,7 @@ func processFromPB(p *pb.Process) ProcessInfo {
 func flowFromPB(f *pb.Flow) FlowInfo {
 	return FlowInfo{
 		ID: int(f.Id), State: f.State, Name: f.Name, ClientPID: int(f.ClientPid), ServerPID: int(f.ServerPid),
-		IPCP: f.Ipcp, Layer: f.Layer, QoS: f.Qos.Spec(), MPL: f.Mpl.AsDuration(), Since: f.Since.AsTime(),
+		IPCP: f.Ipcp, Layer: f.Layer, QoS: f.Qos.Spec(), MPL: f.Mpl.AsDuration(), MTU: int(f.Mtu), Since: f.Since.AsTime(),
 	}
 }
 

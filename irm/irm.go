@@ -284,6 +284,7 @@ type FlowInfo struct {
 	Layer     string
 	QoS       qos.Spec
 	MPL       time.Duration
+	MTU       int // longest message in bytes at this moment
 	Since     time.Time
 }
 

@@ -36,13 +36,16 @@ func wantRead(t *testing.T, f *ouroboros.Flow, want string) {
 func TestAMessageLongerThanTheLayerCarriesFailsAtTheWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := &network{mtu: 1500}
-		client, server := across(t, net, raw(0))
+		nodes, client, server := pairOf(t, net, raw(0))
 		for _, mtu := range []int{1500, 1400, 9000, 100} {
 			net.setMTU(mtu)
 			synctest.Wait()
 			most := mtu - 4 // of which the checksum takes four
 			if client.MTU() != most || server.MTU() != most {
 				t.Errorf("MTU %d and %d, want %d", client.MTU(), server.MTU(), most)
+			}
+			if flows, err := nodes[0].ListFlows(t.Context()); err != nil || len(flows) != 1 || flows[0].MTU != most {
+				t.Errorf("listed %+v: %v", flows, err)
 			}
 			for _, f := range []*ouroboros.Flow{client, server} {
 				_, err := f.Write(make([]byte, most+1))

@@ -94,6 +94,7 @@ type flowView struct {
 	Layer     string    `json:"layer"`
 	QoS       qosView   `json:"qos"`
 	MPL       float64   `json:"mpl_ms"`
+	MTU       int       `json:"mtu"` // longest message in bytes
 	Since     time.Time `json:"since"`
 }
 
@@ -115,7 +116,7 @@ func viewQoS(s qos.Spec) qosView {
 
 func viewFlow(f irm.FlowInfo) flowView {
 	return flowView{f.ID, f.State, f.Name, f.ClientPID, f.ServerPID, f.IPCP, f.Layer, viewQoS(f.QoS),
-		float64(f.MPL) / float64(time.Millisecond), f.Since}
+		float64(f.MPL) / float64(time.Millisecond), f.MTU, f.Since}
 }
 
 type processView struct {

@@ -18,7 +18,7 @@ func flowNode() *Node {
 					"An end on another node has the pid 0; a flow between two processes of this node has no ipcp and no layer.",
 					"In the JSON qos has the fields text, delay_ms, bandwidth_bps, availability, loss, ber, in_order, max_gap_ms and timeout_ms.",
 				},
-				JSON: []string{"id", "state", "name", "client_pid", "server_pid", "ipcp", "layer", "qos", "mpl_ms", "since"}, List: true,
+				JSON: []string{"id", "state", "name", "client_pid", "server_pid", "ipcp", "layer", "qos", "mpl_ms", "mtu", "since"}, List: true,
 				Examples: []Example{{"irm flow list", ""}, {"irm flow list name oping --json", ""}},
 			},
 			helpNode("show the operations on flows"),

@@ -1369,6 +1369,7 @@ type Flow struct {
 	Qos           *QoS                   `protobuf:"bytes,8,opt,name=qos,proto3" json:"qos,omitempty"`
 	Mpl           *durationpb.Duration   `protobuf:"bytes,9,opt,name=mpl,proto3" json:"mpl,omitempty"`
 	Since         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
+	Mtu           int32                  `protobuf:"varint,11,opt,name=mtu,proto3" json:"mtu,omitempty"` // longest message in bytes at this moment
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1471,6 +1472,13 @@ func (x *Flow) GetSince() *timestamppb.Timestamp {
 		return x.Since
 	}
 	return nil
+}
+
+func (x *Flow) GetMtu() int32 {
+	if x != nil {
+		return x.Mtu
+	}
+	return 0
 }
 
 type IPCP struct {
@@ -3744,7 +3752,7 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\aaccepts\x18\x06 \x01(\x05R\aaccepts\x12\x12\n" +
 	"\x04ipcp\x18\a \x01(\bR\x04ipcp\x12\x12\n" +
 	"\x04auto\x18\b \x01(\bR\x04auto\x120\n" +
-	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xac\x02\n" +
+	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xbe\x02\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
@@ -3758,7 +3766,8 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\x03qos\x18\b \x01(\v2\x11.ouroboros.v1.QoSR\x03qos\x12+\n" +
 	"\x03mpl\x18\t \x01(\v2\x19.google.protobuf.DurationR\x03mpl\x120\n" +
 	"\x05since\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xb6\x01\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x10\n" +
+	"\x03mtu\x18\v \x01(\x05R\x03mtu\"\xb6\x01\n" +
 	"\x04IPCP\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12/\n" +

@@ -28,6 +28,7 @@ type record struct {
 	clientPID      int
 	serverPID      int
 	carrier        *ipcpEntry // nil for a direct flow
+	carried        flow.Flow  // by it, as its user sees it
 	spec           qos.Spec
 	mpl            time.Duration
 	since          time.Time
@@ -252,7 +253,7 @@ func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.F
 		}
 		return nil, err
 	}
-	rec := &record{id: id, name: n, carrier: e, spec: spec, mpl: mpl, since: time.Now()}
+	rec := &record{id: id, name: n, carrier: e, carried: f, spec: spec, mpl: mpl, since: time.Now()}
 	x := h.hold(rec, id, end)
 	if a == nil {
 		rec.client, rec.clientPID = x, h.pid
@@ -281,19 +282,26 @@ func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.F
 // ListFlows lists the flows by id.
 func (r *Registry) ListFlows(context.Context) ([]irm.FlowInfo, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	infos := make([]irm.FlowInfo, 0, len(r.flows))
+	carried := make(map[int]flow.Flow)
 	for _, rec := range r.flows {
 		info := irm.FlowInfo{
 			ID: rec.id, State: "allocated", Name: rec.name, ClientPID: rec.clientPID, ServerPID: rec.serverPID,
-			Layer: rec.layer(), QoS: rec.spec, MPL: rec.mpl, Since: rec.since,
+			Layer: rec.layer(), QoS: rec.spec, MPL: rec.mpl, MTU: DirectMTU, Since: rec.since,
 		}
 		if rec.carrier != nil {
 			info.IPCP = rec.carrier.name
+			carried[rec.id] = rec.carried
 		} else if rec.client == nil || rec.server == nil {
 			info.State = "deallocating"
 		}
 		infos = append(infos, info)
+	}
+	r.mu.Unlock()
+	for i := range infos { // an IPCP is asked without a lock
+		if f := carried[infos[i].ID]; f != nil {
+			infos[i].MTU = f.MTU()
+		}
 	}
 	slices.SortFunc(infos, func(a, b irm.FlowInfo) int { return cmp.Compare(a.ID, b.ID) })
 	return infos, nil

@@ -80,7 +80,7 @@ func flowToPB(f irm.FlowInfo) *pb.Flow {
 		Id: int32(f.ID), State: text(f.State), Name: text(f.Name),
 		ClientPid: int32(f.ClientPID), ServerPid: int32(f.ServerPID),
 		Ipcp: text(f.IPCP), Layer: text(f.Layer), Qos: pb.QoSOf(f.QoS),
-		Mpl: durationpb.New(f.MPL), Since: timestamppb.New(f.Since),
+		Mpl: durationpb.New(f.MPL), Mtu: int32(f.MTU), Since: timestamppb.New(f.Since),
 	}
 }
 
