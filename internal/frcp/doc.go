@@ -56,7 +56,9 @@
 // acknowledgements: three repeated acknowledgements mean that the oldest packet
 // is lost, and each partial acknowledgement that the next one is. Whatever is
 // still not acknowledged after the time-out is sent again from the oldest on,
-// with the time-out doubling. What was repeated gives no sample of the round
+// with the time-out doubling; where there are hints, a single packet first, so
+// that a path or a peer that stood still is not taken for one that lost all.
+// What was repeated gives no sample of the round
 // trip time; all else does.
 //
 // How much may be on the way is said by the peer's window and by congestion,

@@ -283,7 +283,8 @@ func (f *Flow) takeNewest(n frcp.Seq, b *packet.Buffer, now int64) (kept bool) {
 
 // resync moves the run to where several packets in a row are: one damaged or
 // forged number, or a sender that does not obey the window, is not the end of
-// a flow on which nothing is sent again.
+// a flow on which nothing is sent again. A window that is closed because the
+// handler takes nothing is not moved by packets beyond it.
 func (f *Flow) resync(n frcp.Seq, now int64) bool {
 	r := &f.rcv
 	if n != r.stray+1 {
