@@ -320,9 +320,9 @@ func TestHostileFramesBecomeCounters(t *testing.T) {
 		must(t, m.Reg(t.Context(), name("bank")))
 		m.host.decides(func(*ipcp.Request) error { return context.Canceled }, "")
 		j := newJunk(kind, s, mac)
-		frames := 200_000
+		frames := 50_000
 		if testing.Short() {
-			frames = 20_000
+			frames = 10_000
 		}
 		var before runtime.MemStats
 		for i := range frames {

@@ -28,7 +28,7 @@
 // millisecond at least, so that the answer to a single frame waits for the
 // clock. What V3 would save is the wake-up of each frame, and a reader that is
 // awake is not woken; the denser packing of short frames is not missed in a
-// ring that holds 10,000.
+// ring that holds 20,000.
 //
 // The socket is bound to the protocol and not to all of them. So the kernel
 // asks its filter about frames of our ethertype only, shows it nothing that

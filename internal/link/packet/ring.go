@@ -19,10 +19,9 @@ const (
 	// address of the sender, and room that aligns the payload.
 	slotHead = 66
 
-	blockSize       = 256 << 10
-	defaultRing     = 16 << 20
-	defaultRingLong = 32 << 20 // of a device with long frames
-	leastRing       = 1 << 20
+	blockSize   = 256 << 10
+	defaultRing = 32 << 20
+	leastRing   = 1 << 20
 )
 
 // ring is the receive ring, shared with the kernel: slots of one size, each
