@@ -1,13 +1,17 @@
 package test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"ouroboros/internal/netns"
 	"ouroboros/test/host"
 )
 
@@ -33,7 +37,12 @@ func runBlocks(t *testing.T, page string) string {
 	for _, b := range blocks {
 		script.WriteString(b[1])
 	}
-	cmd := exec.Command("bash", "-c", script.String())
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
+	cmd.WaitDelay = time.Second // its children may hold the pipe
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Dir = host.Root()
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
@@ -62,6 +71,39 @@ func TestReadmeTourRunsAsItStands(t *testing.T) {
 
 func TestTutorialRunsAsItStands(t *testing.T) {
 	runBlocks(t, "docs/tutorial.md")
+}
+
+func TestTutorialOfTwoHostsRunsAsItStands(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("the tutorial uses curl, which is not installed")
+	}
+	out := runBlocks(t, "docs/two-hosts.md")
+	if n := strings.Count(out, "3 packets transmitted, 3 received"); n != 2 {
+		t.Errorf("%d of 2 clients had all replies:\n%s", n, out)
+	}
+	for _, want := range []string{"exit code 255", "exit code 1", "a386ee8d2fe0cbb3ae7a3dc5e3d26161", "udp4", "internet"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the tutorial does not show %q:\n%s", want, out)
+		}
+	}
+}
+
+func TestTutorialOfTheEthernetRunsAsItStands(t *testing.T) {
+	needTUN(t)
+	s := netns.Empty(t) // skips where namespaces cannot be made
+	s.Close()
+	for _, name := range []string{"left", "right"} {
+		if _, err := os.Stat("/run/netns/" + name); err == nil {
+			t.Skipf("a network namespace %q exists already", name)
+		}
+		t.Cleanup(func() { exec.Command("ip", "netns", "delete", name).Run() })
+	}
+	out := runBlocks(t, "docs/ethernet.md")
+	for _, want := range []string{"3 packets transmitted, 3 received, 0 out-of-order", "20 packets transmitted, 20 received", "3 packets transmitted, 3 received, 0% packet loss"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the tutorial does not show %q:\n%s", want, out)
+		}
+	}
 }
 
 func TestGoOfThePagesIsInTheExamples(t *testing.T) {
