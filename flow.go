@@ -183,6 +183,15 @@ func (f *Flow) WriteTimeout() time.Duration     { return time.Duration(f.writeTi
 func (f *Flow) RxQueueLen() int { return f.end.RxQueueLen() }
 func (f *Flow) TxQueueLen() int { return f.end.TxQueueLen() }
 
+// Remote reports whether the other end is reached through a layer. Such a flow
+// may be down for a while and come up again, as an Ethernet does without its
+// cable; one between two processes of a node is down for good.
+func (f *Flow) Remote() bool { return f.remote }
+
+// Ended reports whether the flow was deallocated, here or at the other end:
+// nothing can bring it up again.
+func (f *Flow) Ended() bool { return f.gone.Load() || f.end.Ended() }
+
 // LocalAddr and RemoteAddr are, where it is known, the name that the flow was
 // allocated to, and who else is at the other end.
 func (f *Flow) LocalAddr() net.Addr  { return f.here }

@@ -91,7 +91,7 @@ func (c *client) send(ctx context.Context) (sent count, err error) {
 			continue
 		}
 		number(message, sent.packets)
-		if _, err := c.flow.Write(message); err != nil {
+		if _, err := serve.Write(ctx, c.flow, message); err != nil {
 			sent.span = c.clock.Now() - start
 			if ctx.Err() != nil || errors.Is(err, ouroboros.ErrTimeout) {
 				return sent, nil

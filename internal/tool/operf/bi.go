@@ -46,7 +46,7 @@ func (c *client) bi(ctx context.Context) {
 func (c *client) receive(ctx context.Context) (failed string) {
 	message := make([]byte, c.Size)
 	for !c.allBack() {
-		n, err := c.flow.Read(message)
+		n, err := serve.Read(ctx, c.flow, message)
 		switch {
 		case err == nil:
 			c.accept(message[:n])

@@ -123,7 +123,7 @@ func (c *client) send(ctx context.Context) (end string) {
 		if c.pending != nil {
 			c.pending.send(start + now)
 		}
-		if _, err := c.flow.Write(message); err != nil {
+		if _, err := serve.Write(sending, c.flow, message); err != nil {
 			if c.pending != nil {
 				c.pending.unsend()
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ouroboros"
+	"ouroboros/internal/tool/serve"
 )
 
 const (
@@ -61,7 +62,7 @@ func (s *session) serve(ctx context.Context) (why string) {
 		}
 		s.meter.add(id, len(message))
 		if test == Bi {
-			if _, err := s.flow.Write(message); err != nil {
+			if _, err := serve.Write(ctx, s.flow, message); err != nil {
 				if ctx.Err() != nil {
 					return stopped
 				}
@@ -98,7 +99,7 @@ const (
 // read gives the next message, whatever its length, or why there is none. The
 // buffer grows to what the flow's messages need.
 func (s *session) read(ctx context.Context) (message []byte, why string) {
-	n, err := s.flow.Read(s.buf)
+	n, err := serve.Read(ctx, s.flow, s.buf)
 	for err == nil && n == len(s.buf) {
 		s.buf = append(s.buf, make([]byte, len(s.buf))...)
 		var more int

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ouroboros"
+	"ouroboros/internal/tool/serve"
 	"ouroboros/internal/tool/console"
 )
 
@@ -46,7 +47,7 @@ func (c *client) flood(ctx context.Context) {
 			return
 		}
 		Packet{Type: Request, ID: uint32(id), Sent: now}.Encode(request)
-		if _, err := c.flow.Write(request); err != nil {
+		if _, err := serve.Write(ctx, c.flow, request); err != nil {
 			if ctx.Err() == nil {
 				c.complain("Failed to send packet.\n  %v", err)
 				c.tally.end = endSend
@@ -79,7 +80,7 @@ const spins = 1 << 10
 // was none within replyTime.
 func (c *client) await(ctx context.Context, id int64, sent time.Duration, reply []byte) (at time.Duration, err error) {
 	for empty := 0; ; {
-		n, err := c.flow.Read(reply)
+		n, err := serve.Read(ctx, c.flow, reply)
 		if err == nil {
 			at = c.clock.Now()
 			if got, ok := c.accept(reply[:n], id+1, at); ok && got == id {

@@ -65,7 +65,7 @@ func (c *client) send(ctx context.Context, sent *atomic.Int64) bool {
 		Packet{Type: Request, ID: uint32(id), Sent: c.clock.Now()}.Encode(message)
 		// The reply may be here before Write returns.
 		sent.Store(id + 1)
-		if _, err := c.flow.Write(message); err != nil {
+		if _, err := serve.Write(ctx, c.flow, message); err != nil {
 			sent.Store(id)
 			if ctx.Err() != nil {
 				return true
@@ -83,7 +83,7 @@ func (c *client) receive(ctx context.Context, sent *atomic.Int64) string {
 	c.flow.SetReadTimeout(c.Interval.Truncate(time.Second) + 2*time.Second)
 	message := make([]byte, MaxSize)
 	for c.tally.received < c.Count {
-		n, err := c.flow.Read(message)
+		n, err := serve.Read(ctx, c.flow, message)
 		switch {
 		case err == nil:
 			c.accept(message[:n], sent.Load(), c.clock.Now())

@@ -52,8 +52,8 @@ func (t *tool) carry(ctx context.Context, flow *ouroboros.Flow) error {
 		t.dev.Interrupt()
 	})
 	var both sync.WaitGroup
-	both.Go(func() { stop(u.out()) })
-	both.Go(func() { stop(u.in()) })
+	both.Go(func() { stop(u.out(ctx)) })
+	both.Go(func() { stop(u.in(ctx)) })
 	both.Wait()
 	release()
 	t.dev.Resume()
@@ -81,7 +81,7 @@ func (t *tool) fit(mtu int) {
 }
 
 // out carries from the device to the flow.
-func (u *tunnel) out() error {
+func (u *tunnel) out(ctx context.Context) error {
 	var reply []byte
 	for {
 		packets, err := u.dev.Read()
@@ -89,7 +89,7 @@ func (u *tunnel) out() error {
 			return fmt.Errorf("%w: %w", errDevice, err)
 		}
 		for _, p := range packets {
-			_, err := u.flow.Write(p)
+			_, err := serve.Write(ctx, u.flow, p)
 			switch {
 			case err == nil:
 				u.sent.Add(1)
@@ -107,7 +107,7 @@ func (u *tunnel) out() error {
 }
 
 // in carries from the flow to the device, as many as are there at a time.
-func (u *tunnel) in() error {
+func (u *tunnel) in(ctx context.Context) error {
 	bufs := make([][]byte, u.dev.Batch())
 	for i := range bufs {
 		bufs[i] = make([]byte, tun.HeadRoom+tun.MaxPacket)
@@ -117,7 +117,7 @@ func (u *tunnel) in() error {
 		batch = batch[:0]
 		for len(batch) < len(bufs) {
 			b := bufs[len(batch)]
-			n, err := u.flow.Read(b[tun.HeadRoom:])
+			n, err := serve.Read(ctx, u.flow, b[tun.HeadRoom:])
 			switch {
 			case err == nil:
 			case errors.Is(err, ouroboros.ErrMsgSize):

@@ -102,7 +102,9 @@ func (h *shard[S]) handle(events []ouroboros.FlowEvent) {
 		case ouroboros.FlowDealloc:
 			h.leave(f, Dealloc, now)
 		case ouroboros.FlowDown:
-			h.leave(f, Down, now)
+			if !f.Remote() { // else it may come up again, and else it is silent too long
+				h.leave(f, Down, now)
+			}
 		case ouroboros.FlowPeer:
 			h.leave(f, Peer, now)
 		}
