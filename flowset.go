@@ -272,7 +272,7 @@ func (m *member) events(buf []FlowEvent, most int) ([]FlowEvent, bool) {
 	}
 	seen &^= m.told & uint32(FlowDealloc|FlowPeer)
 	m.told |= seen
-	buf = turns(buf, f, downs, ups, state.Has(ring.StateDown))
+	buf = turns(buf, f, downs, ups, state.Has(ring.StateDown|ring.StateStalled))
 	for _, t := range [...]EventType{FlowPeer, FlowDealloc} {
 		if seen&uint32(t) != 0 {
 			buf = append(buf, FlowEvent{f, t})

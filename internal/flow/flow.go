@@ -146,6 +146,11 @@ const (
 	EventPeer     Event = 32 // nothing was heard of the peer for the peer time-out
 	EventWritable Event = 64 // Send takes packets again
 	EventMTU      Event = 65 // MTU changed
+
+	// What EventDown and EventUp are above a reliable protocol: the layer below
+	// cannot carry packets now, but what is sent is kept and not lost.
+	EventStalled Event = 66
+	EventMoving  Event = 67 // it can again
 )
 
 func (e Event) String() string {
@@ -166,6 +171,10 @@ func (e Event) String() string {
 		return "writable"
 	case EventMTU:
 		return "mtu"
+	case EventStalled:
+		return "stalled"
+	case EventMoving:
+		return "moving"
 	}
 	return "unknown"
 }

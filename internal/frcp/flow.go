@@ -202,6 +202,14 @@ func (h *handler) Event(e flow.Event) {
 		if f.snd.rtoAt != 0 {
 			f.snd.rtoAt = min(f.snd.rtoAt, now+f.rtt.timeout(0))
 		}
+		if f.reliable {
+			e = flow.EventMoving
+		}
+		f.events = append(f.events, e)
+	case flow.EventDown:
+		if f.reliable && f.state < dead {
+			e = flow.EventStalled
+		}
 		f.events = append(f.events, e)
 	default:
 		f.events = append(f.events, e)

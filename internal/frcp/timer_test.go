@@ -178,7 +178,7 @@ func TestLostMessagesGoAtOnceWhenTheLayerIsUpAgain(t *testing.T) {
 		if n := len(s.wrote()); n != 1 {
 			t.Errorf("%d packets sent", n)
 		}
-		if s.u.had(flow.EventDown) != 1 || s.u.had(flow.EventUp) != 1 {
+		if s.u.had(flow.EventStalled) != 1 || s.u.had(flow.EventMoving) != 1 {
 			t.Errorf("events %v", s.u.evs)
 		}
 	})

@@ -157,7 +157,7 @@ func (p *Port) Receive(batch []*packet.Buffer) (taken int) {
 // Event implements flow.Handler.
 func (p *Port) Event(e flow.Event) {
 	switch e {
-	case flow.EventDown, flow.EventUp, flow.EventPeer, flow.EventDealloc:
+	case flow.EventDown, flow.EventUp, flow.EventStalled, flow.EventMoving, flow.EventPeer, flow.EventDealloc:
 		p.end.SetState(e)
 	case flow.EventWritable:
 		p.pump()

@@ -9,6 +9,7 @@ import "ouroboros/internal/flow"
 //	1       down: packets cannot be carried now
 //	2       peer: the peer behind this side timed out
 //	3       deaf: this side does not read, it is write-only
+//	4       stalled: packets cannot be carried now, and are kept
 //	8-15    options, for the node at the other end
 //	16-39   number of times that down was said
 //	40-63   number of times that up was said
@@ -16,10 +17,11 @@ type State uint64
 
 // The flags of a state.
 const (
-	StateClosed State = 1 << 0
-	StateDown   State = 1 << 1
-	StatePeer   State = 1 << 2
-	StateDeaf   State = 1 << 3
+	StateClosed  State = 1 << 0
+	StateDown    State = 1 << 1
+	StatePeer    State = 1 << 2
+	StateDeaf    State = 1 << 3
+	StateStalled State = 1 << 4
 
 	stateFlags = 0xff
 
@@ -54,6 +56,12 @@ func (s State) after(ev flow.Event) State {
 	case flow.EventUp:
 		n := State(s.Ups()+1) & SayMask
 		return s&^(SayMask<<upsShift|StateDown) | n<<upsShift
+	case flow.EventStalled: // told like a down, and nothing fails
+		n := State(s.Downs()+1) & SayMask
+		return s&^(SayMask<<downsShift) | n<<downsShift | StateStalled
+	case flow.EventMoving:
+		n := State(s.Ups()+1) & SayMask
+		return s&^(SayMask<<upsShift|StateStalled) | n<<upsShift
 	case flow.EventPeer:
 		return s | StatePeer
 	case flow.EventDealloc:

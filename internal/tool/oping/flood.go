@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"ouroboros"
-	"ouroboros/internal/tool/serve"
 	"ouroboros/internal/tool/console"
+	"ouroboros/internal/tool/serve"
 )
 
 const (
