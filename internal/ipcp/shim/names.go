@@ -38,17 +38,6 @@ func (n *Names) Has(hash []byte) bool {
 	return ok
 }
 
-// All lists the hashes.
-func (n *Names) All() []string {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	l := make([]string, 0, len(n.set))
-	for h := range n.set {
-		l = append(l, h)
-	}
-	return l
-}
-
 // Len is their number.
 func (n *Names) Len() int {
 	n.mu.RLock()
