@@ -171,19 +171,9 @@ func (w *two) iperf3(args ...string) (iperf, error) {
 		server.Wait()
 	}()
 	args = append([]string{"-c", addr, "-J", "-t", fmt.Sprintf("%.0f", max(1, *seconds))}, args...)
-	var said []byte
-	for try := 0; ; try++ {
-		var err error
-		if said, err = w.here.Command(ctx, "iperf3", args...).Output(); err == nil {
-			break
-		}
-		if try == 50 {
-			return iperf{}, fmt.Errorf("iperf3 %s: %w\n%s", strings.Join(args, " "), err, said)
-		}
-		time.Sleep(20 * time.Millisecond) // until its server listens
-	}
 	var report struct {
-		End struct {
+		Error string
+		End   struct {
 			Sum struct {
 				Seconds, Packets float64
 				Lost             float64 `json:"lost_packets"`
@@ -198,8 +188,23 @@ func (w *two) iperf3(args ...string) (iperf, error) {
 			} `json:"cpu_utilization_percent"`
 		}
 	}
-	if err := json.Unmarshal(said, &report); err != nil {
-		return iperf{}, fmt.Errorf("iperf3: %w", err)
+	var said []byte
+	for try := 0; ; try++ {
+		// It ends well, or not, when its server does not listen yet: what it
+		// says counts.
+		var err error
+		said, err = w.here.Command(ctx, "iperf3", args...).Output()
+		report.Error = ""
+		if e := json.Unmarshal(said, &report); e != nil {
+			return iperf{}, fmt.Errorf("iperf3 %s: %w: %w\n%s", strings.Join(args, " "), err, e, said)
+		}
+		if report.Error == "" && err == nil {
+			break
+		}
+		if try == 100 {
+			return iperf{}, fmt.Errorf("iperf3 %s: %w: %s", strings.Join(args, " "), err, report.Error)
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 	e := report.End
 	var r iperf

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -330,11 +331,22 @@ func (b *bench) netLossy() error {
 			if err != nil {
 				return err
 			}
+			// The kernel's choice is what counts; the other is for comparison, as
+			// it takes each loss for congestion.
+			control, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+			if err != nil {
+				return err
+			}
 			yard, err := w.iperf3()
 			if err != nil {
 				return err
 			}
-			w.row("reliable 1400 B, 1 % lost, 20 ms round trip", mbit(ours.rate), "TCP "+mbit(yard.rate), ours.rate/yard.rate, goal)
+			reno, err := w.iperf3("-C", "reno")
+			if err != nil {
+				return err
+			}
+			w.row("reliable 1400 B, 1 % lost, 20 ms round trip", mbit(ours.rate),
+				fmt.Sprintf("TCP %s (%s), %s (reno)", mbit(yard.rate), strings.TrimSpace(string(control)), mbit(reno.rate)), ours.rate/yard.rate, goal)
 			return nil
 		}); err != nil {
 			return fmt.Errorf("%s: %w", layer, err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"ouroboros/internal/netns"
 )
@@ -97,10 +98,17 @@ func (r *Reference) command(ctx context.Context, name string, args ...string) *e
 	return cmd
 }
 
-// Run runs a command of the reference to its end.
+// Run runs a command of the reference to its end, or to that of a minute: some
+// hang.
 func (r *Reference) Run(t testing.TB, name string, args ...string) Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*Patience)
+	return r.RunFor(t, time.Minute, name, args...)
+}
+
+// RunFor runs a command of the reference to its end, or for so long.
+func (r *Reference) RunFor(t testing.TB, limit time.Duration, name string, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return finish(t, r.command(ctx, name, args...))
 }
