@@ -7,7 +7,7 @@ import "time"
 // for it repeats what has come.
 const (
 	firstTimeout = time.Second // before there is a sample
-	maxTimeout   = 10 * time.Second
+	maxTimeout   = 2 * time.Second
 	ackRoom      = 25 * time.Millisecond
 )
 
