@@ -136,7 +136,7 @@ func fold(s uint32) uint16 {
 
 func TestRandomAndMutatedPacketsDoNoHarm(t *testing.T) {
 	packets := 50_000 // four layers: 200,000
-	if os.Getenv("OUROBOROS_SOAK") != "" {
+	if soak != "" {
 		packets = 2_500_000
 	}
 	if testing.Short() {
