@@ -102,11 +102,13 @@ func (f *Flow) Dealloc() {
 		return
 	}
 	f.closed, f.leaving = true, true
-	f.in.Close()
 	if f.armed && f.timer.Stop() {
 		f.armed = false
 	}
 	f.mu.Unlock()
+	// Without the lock: room in a full Inbox makes the flow below deliver what
+	// it kept, and then its end.
+	f.in.Close()
 	f.below.Dealloc()
 	f.mu.Lock()
 	f.finish()

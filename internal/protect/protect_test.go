@@ -541,3 +541,25 @@ func FuzzReceive(f *testing.F) {
 		}
 	})
 }
+
+func TestAFlowThatIsFullAndHasEndedBelowCanBeDeallocated(t *testing.T) {
+	f, u, far := onPipe(t, spec(1, false, time.Minute))
+	u.setRoom(0)
+	for range 10000 { // more than is kept here and below
+		if b := packet.From([]byte("x")); far.Send([]*packet.Buffer{b}) == 0 {
+			b.Release()
+			break
+		}
+	}
+	far.Dealloc() // the end waits behind what was sent
+	done := make(chan struct{})
+	go func() {
+		f.Dealloc()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("Dealloc does not return")
+	}
+}
