@@ -32,6 +32,9 @@ type answer struct {
 	rank  int  // in the registry's order
 	knows bool // the name
 	err   error
+
+	silent int       // requests that nobody answered
+	asked  time.Time // the last of them
 }
 
 // candidates gives the IPCPs that can be asked for the name. r.mu is held.
@@ -48,7 +51,9 @@ func (r *Registry) candidates(h *Process, dst string) []answer {
 // allocOut allocates through a layer: all are asked at the same time, and the
 // flow is allocated in the first that knows the name; of those that answer at
 // about the same moment, in the first of the registry's order. When that one
-// turns out not to reach the name after all, the next is tried.
+// turns out not to reach the name after all, the next is tried. A layer in
+// which nobody answers the request comes round again behind the others, as
+// long as ctx lasts: to know a name is not to reach it.
 func (r *Registry) allocOut(ctx context.Context, h *Process, dst string, known bool, spec qos.Spec) (*Grant, error) {
 	ctx, cancel := h.outward(ctx)
 	defer cancel()
@@ -76,19 +81,41 @@ func (r *Registry) allocOut(ctx context.Context, h *Process, dst string, known b
 		if q == nil {
 			return nil, errUnreachable(dst, known, poll.failed)
 		}
-		g, err := r.allocIn(ctx, h, q, dst, spec)
-		if err == nil {
+		if q.silent > 0 {
+			select {
+			case <-time.After(againWait - time.Since(q.asked)):
+			case <-ctx.Done():
+				return nil, h.endedOut(ctx, dst)
+			}
+		}
+		q.asked = time.Now()
+		g, err := r.request(ctx, h, q, dst, spec)
+		switch {
+		case err == nil:
 			return g, nil
-		}
-		if ctx.Err() != nil {
+		case ctx.Err() != nil:
 			return nil, h.endedOut(ctx, dst)
-		}
-		if !errors.Is(err, errno.NameError) && !errors.Is(err, errno.IPCP) && !errors.Is(err, errno.IPCPState) {
+		case errors.Is(err, errno.Again):
+			q.silent++
+			poll.yes = append(poll.yes, *q)
+		case elsewhere(err):
+			q.err = err
+			poll.failed = append(poll.failed, *q)
+		default:
 			return nil, err
 		}
-		q.err = err
-		poll.failed = append(poll.failed, *q)
 	}
+}
+
+// elsewhere reports whether an allocation that failed in one layer may succeed
+// in another.
+func elsewhere(err error) bool {
+	for _, e := range []error{errno.NameError, errno.IPCP, errno.IPCPState, errno.MsgSize} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // poll is a question to several layers at the same time.
@@ -96,7 +123,7 @@ type poll struct {
 	answers chan answer
 	waiting []bool   // by rank: has not answered
 	n       int      // of waiting
-	yes     []answer // preferred first
+	yes     []answer // preferred first, once sorted
 	failed  []answer
 }
 
@@ -130,7 +157,8 @@ func (r *Registry) poll(ctx context.Context, asked []answer) (*poll, error) {
 // a better one; nil when there is none, or when ctx has ended.
 func (p *poll) next(ctx context.Context) *answer {
 	var tie <-chan time.Time
-	for p.n > 0 && (len(p.yes) == 0 || slices.Contains(p.waiting[:p.yes[0].rank], true)) {
+	p.sort()
+	for p.n > 0 && (len(p.yes) == 0 || p.yes[0].silent > 0 || slices.Contains(p.waiting[:p.yes[0].rank], true)) {
 		if len(p.yes) > 0 && tie == nil {
 			t := time.NewTimer(queryTie)
 			defer t.Stop()
@@ -145,7 +173,7 @@ func (p *poll) next(ctx context.Context) *answer {
 				continue
 			}
 			p.yes = append(p.yes, q)
-			slices.SortFunc(p.yes, func(a, b answer) int { return cmp.Compare(a.rank, b.rank) })
+			p.sort()
 			continue
 		case <-tie:
 		case <-ctx.Done():
@@ -161,21 +189,11 @@ func (p *poll) next(ctx context.Context) *answer {
 	return &q
 }
 
-// allocIn allocates a flow in one layer. A layer in which nobody has answered
-// is asked again, with a new request, as long as it says that this helps.
-func (r *Registry) allocIn(ctx context.Context, h *Process, q *answer, dst string, spec qos.Spec) (*Grant, error) {
-	for {
-		begun := time.Now()
-		g, err := r.request(ctx, h, q, dst, spec)
-		if !errors.Is(err, errno.Again) {
-			return g, err
-		}
-		select {
-		case <-time.After(againWait - time.Since(begun)):
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
+// sort puts those first in which nobody was silent, or less often.
+func (p *poll) sort() {
+	slices.SortFunc(p.yes, func(a, b answer) int {
+		return cmp.Or(cmp.Compare(a.silent, b.silent), cmp.Compare(a.rank, b.rank))
+	})
 }
 
 // request makes one request for a flow in one layer.

@@ -19,6 +19,20 @@ func (i *testIPCP) refuses(d time.Duration, err error) {
 	i.alloc = func(context.Context) (flow.Flow, error) { return nil, err }
 }
 
+// unheard makes an IPCP that knows every name after a millisecond, and whose
+// requests are lost some times, which it finds out after d.
+func (i *testIPCP) unheard(d time.Duration, times int) {
+	i.answers(time.Millisecond)
+	given := i.alloc
+	i.alloc = func(ctx context.Context) (flow.Flow, error) {
+		if times--; times >= 0 {
+			time.Sleep(d)
+			return nil, errno.Again
+		}
+		return given(ctx)
+	}
+}
+
 // silent makes an IPCP that never answers.
 func (i *testIPCP) silent() {
 	i.query = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
@@ -42,6 +56,18 @@ func TestLayersThatAreSlowOrCannotDoWhatTheySaid(t *testing.T) {
 				i1.refuses(ms, errno.IPCP)
 				i2.answers(ms)
 			},
+			"i2", nil, ms},
+		{"one in which nobody answers gives way to the next",
+			func(i0, i1, i2 *testIPCP) { i0.unheard(3*time.Second, 99); i2.answers(ms) },
+			"i2", nil, 3*time.Second + ms},
+		{"and comes round again",
+			func(i0, i1, i2 *testIPCP) { i0.unheard(3*time.Second, 1); i2.refuses(ms, errno.IPCP) },
+			"i0", nil, 3*time.Second + ms},
+		{"one that says yes while nobody answers in another is asked next",
+			func(i0, i1, i2 *testIPCP) { i0.unheard(3*time.Second, 99); i2.answers(4 * time.Second) },
+			"i2", nil, 6*time.Second + ms + queryTie},
+		{"a message that does not fit into one layer may fit into another",
+			func(i0, i1, i2 *testIPCP) { i0.refuses(ms, errno.MsgSize); i2.answers(ms) },
 			"i2", nil, ms},
 		{"a refusal that another layer cannot mend is the answer",
 			func(i0, i1, i2 *testIPCP) { i0.refuses(ms, errno.AuthFailed); i1.answers(ms) },
