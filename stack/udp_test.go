@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -96,8 +98,29 @@ func join(t testing.TB, n *Node, name, addr string, change ...func(*irm.UDPConfi
 	return pid
 }
 
-// testPort is out of the way of a daemon that runs on the machine.
-const testPort = 23435
+// testPort is the first of two ports that are free at the addresses of the
+// tests. It is below those that the kernel gives away by itself.
+var testPort = freePort()
+
+func freePort() uint16 {
+	for {
+		port := 10000 + rand.N[uint16](20000)
+		free := true
+		for _, addr := range []string{"127.0.0.1", "127.0.0.2"} {
+			for _, p := range []uint16{port, port + 1} {
+				c, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(addr), p)))
+				if err != nil {
+					free = false
+					continue
+				}
+				c.Close()
+			}
+		}
+		if free {
+			return port
+		}
+	}
+}
 
 // ends is two nodes on a network, the second one of which serves a name.
 func ends(t testing.TB, near, far, name string) (client *ouroboros.Client, l *ouroboros.Listener) {
@@ -105,7 +128,7 @@ func ends(t testing.TB, near, far, name string) (client *ouroboros.Client, l *ou
 	net := new(internet)
 	net.hosts.add(name, far)
 	a, b := net.node(t), net.node(t)
-	port := uint16(testPort)
+	port := testPort
 	if near == far {
 		t.Fatal("two members need two addresses: they share a port")
 	}

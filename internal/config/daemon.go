@@ -18,11 +18,16 @@ func (d *decoder) daemon(f *File, e *entry) {
 		word("log_format", "a format", []string{"text", "json"}, oneOf("text", "json"), &c.LogFormat).spelled("log-format"),
 		absolute("runtime_dir", "the runtime directory", &c.RuntimeDir).spelled("runtime-dir"),
 		absolute("security_dir", "the security directory", &c.SecurityDir),
+		integer("clock_slack", clockSlack, &c.ClockSlack).spelled("clock-slack"),
 	})
 	if c.StateFile != "" && !c.Keep {
 		d.warn(e.span, `add: state = "keep"`, "[daemon] names a state_file but keeps no state")
 	}
 }
+
+// clockSlack are the milliseconds that the clock of another node may be ahead.
+// A request is never older than 20 s, so more makes no sense.
+var clockSlack = irm.Range{Min: 1, Max: 20000}
 
 func keepWord(w string) (keep, ok bool) { return w == "keep", w == "keep" || w == "forget" }
 

@@ -37,6 +37,7 @@ type Daemon struct {
 	// SecurityDir holds the security files of names that do not say where
 	// theirs are. Empty = the daemon's own place.
 	SecurityDir string
+	ClockSlack  int // ms that the clock of another node may be ahead; 0 = not said
 }
 
 // Limits is the table [limits]. Zero means the node's own limit.

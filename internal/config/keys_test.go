@@ -236,13 +236,15 @@ log_level = "debug"
 log_format = "json"
 runtime_dir = "/run/x"
 security_dir = "/etc/x"
+clock_slack = 250
 `))
-	want := Daemon{Keep: true, StateFile: "/var/lib/x", LogLevel: slog.LevelDebug, HasLevel: true, LogFormat: "json", RuntimeDir: "/run/x", SecurityDir: "/etc/x"}
+	want := Daemon{Keep: true, StateFile: "/var/lib/x", LogLevel: slog.LevelDebug, HasLevel: true, LogFormat: "json", RuntimeDir: "/run/x", SecurityDir: "/etc/x", ClockSlack: 250}
 	if err != nil || f.Daemon != want {
 		t.Errorf("[daemon] gives %+v, %v", f, err)
 	}
 	for _, bad := range [][2]string{{"state", `"yes"`}, {"state", "true"}, {"state_file", `"x"`}, {"state_file", "1"}, {"log_level", `"loud"`},
-		{"log_level", "1"}, {"log_format", `"xml"`}, {"runtime_dir", `"run"`}, {"runtime_dir", `""`}, {"security_dir", `"security"`}} {
+		{"log_level", "1"}, {"log_format", `"xml"`}, {"runtime_dir", `"run"`}, {"runtime_dir", `""`}, {"security_dir", `"security"`},
+		{"clock_slack", "0"}, {"clock_slack", "20001"}, {"clock_slack", `"100ms"`}} {
 		if _, err := read("daemon", bad[0], bad[1]); err == nil || !strings.HasPrefix(err.Error(), "t.toml:2:") {
 			t.Errorf("%s = %s: %v", bad[0], bad[1], err)
 		}

@@ -85,6 +85,7 @@ func (d *Daemon) Run(ctx context.Context, tune <-chan os.Signal) (err error) {
 	d.node, err = stack.New(stack.Config{
 		Logger: d.log, Limits: nodeLimits(d.file.Limits), Store: store,
 		Dir: dir.Path, SecurityDir: d.securityDir(),
+		ClockSlack: time.Duration(d.slack()) * time.Millisecond,
 	})
 	if err != nil {
 		return err
@@ -187,6 +188,15 @@ func (d *Daemon) securityDir() string {
 		}
 	}
 	return "/etc/ouroboros/security"
+}
+
+// slack is how far the clock of another node may be ahead, in ms; 0 = the
+// node's own default.
+func (d *Daemon) slack() int {
+	if d.options.ClockSlack > 0 {
+		return d.options.ClockSlack
+	}
+	return d.file.Daemon.ClockSlack
 }
 
 // healthy asks the node for its state: an answer says that it is not stuck.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"ouroboros/internal/config"
@@ -15,6 +16,7 @@ type Options struct {
 	Level      *slog.Level // nil = not said
 	Format     string      // "text", "json"; empty = not said
 	RuntimeDir string      // empty = not said
+	ClockSlack int         // in ms; 0 = not said
 	Check      bool        // read the configuration and stop
 	Version    bool
 	Help       bool
@@ -36,6 +38,8 @@ foreground and ends on SIGTERM or SIGINT.
   --runtime-dir DIR    where the sockets are; default: $OUROBOROS_RUNTIME_DIR,
                        else /run/ouroboros as root, else
                        $XDG_RUNTIME_DIR/ouroboros, else /tmp/ouroboros-UID
+  --clock-slack MS     by how many milliseconds another node's clock may be
+                       ahead, 1 to 20000 (default: 100)
   --version            print the version and stop
   --help               print this and stop
 
@@ -63,6 +67,7 @@ var options = []struct {
 	{"--log-level", "debug, info, warn or error"},
 	{"--log-format", "text or json"},
 	{"--runtime-dir", "a directory"},
+	{"--clock-slack", "milliseconds, 1 to 20000"},
 	{"--version", ""},
 	{"--help", ""},
 }
@@ -114,6 +119,12 @@ func ParseOptions(args []string) (Options, error) {
 			o.Format = value
 		case "--runtime-dir":
 			o.RuntimeDir = value
+		case "--clock-slack":
+			n, err := strconv.Atoi(value)
+			if err != nil || n < 1 || n > 20000 {
+				return o, usageError(fmt.Sprintf("%s cannot be %q: it is %s", word, value, wants))
+			}
+			o.ClockSlack = n
 		case "--version":
 			o.Version = true
 			return o, nil

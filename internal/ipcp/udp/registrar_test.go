@@ -179,7 +179,8 @@ func TestTheEndTakesAllNamesBack(t *testing.T) {
 func TestADNSKeyThatCannotBeReadSaysSoAtOnce(t *testing.T) {
 	m := begin(t, irm.UDP4, nobody{})
 	cfg := irm.NewConfig(irm.UDP4, "net")
-	cfg.UDP.IP, cfg.UDP.DNS = netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.1")
+	// An address that no other test has, so that the port is free.
+	cfg.UDP.IP, cfg.UDP.DNS = netip.MustParseAddr("127.23.99.9"), netip.MustParseAddr("127.0.0.1")
 	cfg.UDP.Port = 23999
 	cfg.UDP.Key = filepath.Join(t.TempDir(), "missing")
 	if _, err := m.Bootstrap(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "missing") {
