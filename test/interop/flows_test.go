@@ -146,15 +146,23 @@ func TestARefusalIsAnsweredAtOnce(t *testing.T) {
 			"idle",   // nobody serves it
 			"nobody", // the server's host does not know it
 		} {
-			begin := time.Now()
-			r := w.client.Run(t, "oping", "-n", name, "-c", "1")
-			took := time.Since(begin)
-			number := regexp.MustCompile(`Failed to allocate flow: -[1-9]\d*`)
-			if r.Code == 0 || !number.MatchString(r.Stdout+r.Stderr) {
-				t.Errorf("%s: exit %d\n%s%s", name, r.Code, r.Stdout, r.Stderr)
-			}
-			if took > 10*time.Second {
-				t.Errorf("%s: the refusal took %v", name, took)
+			// A requester of the reference can miss an answer and wait for
+			// 20 s; then it is asked again.
+			for try := 1; ; try++ {
+				begin := time.Now()
+				r := w.client.Run(t, "oping", "-n", name, "-c", "1")
+				took := time.Since(begin)
+				number := regexp.MustCompile(`Failed to allocate flow: -[1-9]\d*`)
+				if r.Code == 0 || !number.MatchString(r.Stdout+r.Stderr) {
+					t.Errorf("%s: exit %d\n%s%s", name, r.Code, r.Stdout, r.Stderr)
+				}
+				if took < 10*time.Second {
+					break
+				}
+				if p.client == ours || try == 3 {
+					t.Errorf("%s: the refusal took %v", name, took)
+					break
+				}
 			}
 		}
 		for _, n := range []host.Node{w.client, w.server} {
