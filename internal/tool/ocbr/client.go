@@ -9,7 +9,6 @@ import (
 	"ouroboros/internal/tool/console"
 	"ouroboros/internal/tool/pace"
 	"ouroboros/internal/tool/serve"
-	"ouroboros/qos"
 )
 
 // noFlow is the exit code of a client without a flow.
@@ -33,7 +32,7 @@ func runClient(ctx context.Context, o *Options, env console.Env, out *console.Ou
 	if !o.JSON {
 		out.Printf("Client started, duration %g, rate %d b/s, size %d B.\n", o.Duration.Seconds(), o.Rate, o.Size)
 	}
-	flow, err := node.Alloc(ctx, o.Name, &qos.Raw)
+	flow, err := node.Alloc(ctx, o.Name, &o.QoS)
 	if err != nil {
 		env.Fail("Failed to allocate flow.", err)
 		return noFlow

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ouroboros/internal/tool/args"
+	"ouroboros/qos"
 )
 
 // Options are those of the command line.
@@ -16,6 +17,7 @@ type Options struct {
 	Histogram bool          // server: of the time between messages
 
 	Name     string
+	QoS      qos.Spec
 	Duration time.Duration
 	Flood    bool
 	Size     int64
@@ -31,7 +33,7 @@ var errNotPositive = errors.New("want more than 0")
 func (o *Options) commandLine() *args.Set {
 	*o = Options{
 		Interval: time.Second, Timeout: time.Second,
-		Duration: time.Minute, Size: 1000, Rate: 1000000,
+		Duration: time.Minute, Size: 1000, Rate: 1000000, QoS: qos.Raw,
 	}
 	s := args.New("ocbr", "Sends messages from a client to a server at a constant bit rate.")
 	s.Flag(&o.Listen, "-l", "--listen", "Be the server")
@@ -42,6 +44,7 @@ func (o *Options) commandLine() *args.Set {
 	s.Group("Client")
 	s.String(&o.Name, "-n", "--server_apn", "NAME", "Name of the server")
 	s.Alias("--server-name")
+	s.QoS(&o.QoS, "-q", "--qos")
 	s.Duration(&o.Duration, time.Second, "-d", "--duration", "TIME", "How long to send (s, default 60)")
 	s.Flag(&o.Flood, "-f", "--flood", "Send as fast as possible")
 	s.Int(&o.Size, "-s", "--size", "BYTES", "Size of a message, at most 524288 (default 1000)")

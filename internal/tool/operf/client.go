@@ -13,7 +13,6 @@ import (
 	"ouroboros/internal/tool/latency"
 	"ouroboros/internal/tool/pace"
 	"ouroboros/internal/tool/serve"
-	"ouroboros/qos"
 )
 
 const (
@@ -40,7 +39,7 @@ type client struct {
 
 // runClient makes the test. The code is 1 when it could not begin.
 func runClient(ctx context.Context, o *Options, env console.Env, out *console.Output, node *ouroboros.Client) int {
-	flow, err := node.Alloc(ctx, o.Name, &qos.Raw)
+	flow, err := node.Alloc(ctx, o.Name, &o.QoS)
 	if err != nil {
 		env.Fail("Failed to allocate flow.", err)
 		return 1

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"ouroboros/internal/tool/args"
+	"ouroboros/qos"
 )
 
 // Options are those of the command line.
@@ -13,6 +14,7 @@ type Options struct {
 
 	Test      Test
 	Name      string
+	QoS       qos.Spec
 	Duration  time.Duration
 	Rate      int64 // bit/s
 	Size      int
@@ -28,13 +30,14 @@ type Options struct {
 
 // commandLine describes the options; they are read into o.
 func (o *Options) commandLine() *args.Set {
-	*o = Options{Test: Uni, Duration: time.Minute, Rate: 1000000, Size: DefaultSize}
+	*o = Options{Test: Uni, Duration: time.Minute, Rate: 1000000, Size: DefaultSize, QoS: qos.Raw}
 	s := args.New("operf", "Measures the bandwidth between a client and a server.")
 	s.Flag(&o.Listen, "-l", "--listen", "Be the server: it reports each second and at the end\nof a flow")
 	s.Flag(&o.Verbose, "-v", "--verbose", "Server: a line for each message of a uni test instead\nof a report each second")
 	s.Group("Client")
 	s.Func(o.setTest, "-t", "--test", "TEST", "uni: one way, or bi: there and back (default uni)")
 	s.String(&o.Name, "-n", "--server-name", "NAME", "Name of the server")
+	s.QoS(&o.QoS, "-q", "--qos")
 	s.Duration(&o.Duration, time.Millisecond, "-d", "--duration", "TIME",
 		"How long to send (ms, or with s, m, h, d; default 60s)")
 	s.Func(o.setRate, "-r", "--rate", "RATE", "Bits per second, with k, M or G; a number without\nunit counts kilobits (default 1M)")

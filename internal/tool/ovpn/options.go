@@ -34,7 +34,7 @@ func (o *Options) commandLine() *args.Set {
 	*o = Options{QoS: qos.Raw}
 	s := args.New("ovpn", "Carries IP over a flow: a TUN device at each end, the packets of one come out of\nthe other. Without a name it is the server, and serves one client at a time.")
 	s.String(&o.Name, "-n", "--name", "NAME", "Be the client of the server of this name")
-	s.Func(o.setQoS, "-q", "--qos", "QOS", "Client: raw, best, video, voice or data (default raw)")
+	s.QoS(&o.QoS, "-q", "--qos")
 	s.Group("Device")
 	s.String(&o.ip, "-i", "--ip", "ADDRESS", "Address of the device, also as ADDRESS/BITS")
 	s.String(&o.mask, "-m", "--mask", "MASK", "Its subnet mask, as 255.255.255.0")
@@ -43,15 +43,6 @@ func (o *Options) commandLine() *args.Set {
 	s.Group("Both")
 	s.Flag(&o.JSON, "", "--json", "Print JSON, an object for each thing that happens")
 	return s
-}
-
-func (o *Options) setQoS(word string) error {
-	spec, ok := qos.Parse(word)
-	if !ok {
-		return args.Errorf("Unknown QoS: %s. It is one of raw, best, video, voice and data.", word)
-	}
-	o.QoS = spec
-	return nil
 }
 
 // finish checks what was read as a whole.

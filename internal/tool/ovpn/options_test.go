@@ -27,7 +27,7 @@ func TestAddressesComeWithTheirMaskInOneWayOrTheOther(t *testing.T) {
 		"-i fd00::1 -m 255.255.255.0":       "Invalid subnet mask",
 		"-i 10.0.0.1/24 --mtu 67":           "Invalid MTU: 67.",
 		"-i 10.0.0.1/24 --mtu 65536":        "Invalid MTU: 65536.",
-		"-i 10.0.0.1/24 -q gold":            "Unknown QoS: gold.",
+		"-i 10.0.0.1/24 -q gold":            `Unknown QoS: "gold".`,
 		"-i 10.0.0.1/24 foo":                "foo",
 		"-i 10.0.0.1 -m 255.255.255.0 --no": "--no",
 		"-i":                                "-i",
