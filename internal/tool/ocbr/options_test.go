@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ouroboros/qos"
 )
 
 // parse reads a command line.
@@ -16,7 +18,7 @@ func parse(line string) (*Options, error) {
 }
 
 func TestOptions(t *testing.T) {
-	defaults := Options{Name: "n", Interval: time.Second, Timeout: time.Second, Duration: time.Minute, Size: 1000, Rate: 1000000}
+	defaults := Options{Name: "n", Interval: time.Second, Timeout: time.Second, Duration: time.Minute, Size: 1000, Rate: 1000000, QoS: qos.Raw}
 	with := func(change func(*Options)) Options {
 		o := defaults
 		change(&o)

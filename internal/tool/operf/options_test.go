@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ouroboros/qos"
 )
 
 // parse reads a command line.
@@ -17,7 +19,7 @@ func parse(line string) (*Options, error) {
 }
 
 func TestOptions(t *testing.T) {
-	defaults := Options{Name: "n", Duration: time.Minute, Size: 1500, Rate: 1000000}
+	defaults := Options{Name: "n", Duration: time.Minute, Size: 1500, Rate: 1000000, QoS: qos.Raw}
 	with := func(change func(*Options)) Options {
 		o := defaults
 		change(&o)
