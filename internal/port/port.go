@@ -42,6 +42,7 @@ import (
 const (
 	batchPackets = 64      // read from the ring at a time
 	batchBytes   = 1 << 18 // after which a batch takes no further packet
+	stream       = 8       // packets at a time that are no question and answer
 	turn         = 4       // batches that are carried on somebody else's goroutine
 )
 
@@ -195,6 +196,7 @@ func (p *Port) carry(turns int) (more bool) {
 		return false
 	}
 	p.signal()
+	last := 0 // packets in the last batch
 	for ; ; turns-- {
 		if !p.send() {
 			return false // EventWritable comes
@@ -215,6 +217,10 @@ func (p *Port) carry(turns int) (more bool) {
 			most = min(most, p.left)
 		}
 		n, err := p.read(most)
+		if n == 0 && last >= stream && p.end.Linger() {
+			n, err = p.read(most)
+		}
+		last = n
 		p.left -= n
 		if err == nil || n > 0 {
 			continue

@@ -236,6 +236,24 @@ func (e *End) ReadBatch(most int, room func(n int) []byte) (n int, err error) {
 	return n, nil
 }
 
+// lingers is how often Linger lends the processor before it gives up.
+const lingers = 8
+
+// Linger looks for a message for some microseconds, and lends the processor
+// meanwhile. It is for a reader that has just taken many: the writer is likely
+// to be at work, and a sleep and a wake cost both more than that.
+func (e *End) Linger() bool {
+	for range lingers {
+		if e.RxQueueLen() > 0 {
+			return true
+		}
+		if lend() {
+			break
+		}
+	}
+	return e.RxQueueLen() > 0
+}
+
 // Arm asks for a wake when there is something to read or a new state. It
 // reports false when a message is there already: nothing will wake for that
 // one. An end is disarmed by each wake.

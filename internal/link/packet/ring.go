@@ -20,7 +20,7 @@ const (
 	slotHead = 66
 
 	blockSize   = 256 << 10
-	defaultRing = 32 << 20
+	defaultRing = 8 << 20
 	leastRing   = 1 << 20
 )
 
