@@ -220,7 +220,13 @@ func (p *Port) carry(turns int) (more bool) {
 		if n == 0 && last >= stream && p.end.Linger() {
 			n, err = p.read(most)
 		}
-		last = n
+		if last = n; n == batchPackets {
+			// A writer that floods is ahead of everybody. Those who carry and
+			// read its packets, when they are on the same processors, are let
+			// past: else what is sent now is lost there.
+			ring.Lend()
+			ring.Lend()
+		}
 		p.left -= n
 		if err == nil || n > 0 {
 			continue

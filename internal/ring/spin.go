@@ -107,6 +107,9 @@ spin:
 	return changed
 }
 
+// Lend gives the processor to who else can run on it, if there is anybody.
+func Lend() { lend() }
+
 // lend gives the processor to who else can run on it: often that is the very
 // process that is waited for, put on the same processor by a wake-up. It
 // reports whether it took so long to come back that somebody else must have
