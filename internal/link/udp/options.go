@@ -6,12 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The buffers that are asked for when Config does not say. Datagrams wait in
-// them while this process does not run; with 16 MiB that may be 10 ms at
-// 10 Gbit/s.
+// The buffers that are asked for when Config does not say. Received datagrams
+// wait while this process does not run; with 16 MiB that may be 10 ms at
+// 10 Gbit/s. What is sent waits in the queue of the device, which holds some
+// 1000 packets and drops what is more, silently: so the send buffer, which the
+// kernel doubles, is full before that, and the sender is told to wait.
 const (
 	defaultRecvBuffer = 16 << 20
-	defaultSendBuffer = 16 << 20
+	defaultSendBuffer = 512 << 10
 )
 
 // setBuffer asks for a buffer of n bytes beyond the limit of the machine,
