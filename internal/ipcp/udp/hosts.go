@@ -57,9 +57,14 @@ func (h *hosts) Find(ctx context.Context, name string) ([]netip.Addr, time.Durat
 		return addrs, hostsTTL, nil
 	}
 	addrs, ttl, next := h.next.Find(ctx, name)
-	if next != nil && errors.Is(next, errno.NameError) {
+	if next != nil {
 		if err != nil {
 			return nil, 0, errno.New(errno.NameError, "cannot read the hosts: %v", err).Next("mend the file %s; it is read again then", h.path)
+		}
+		// Who keeps a file may have no resolver that works, so that the next
+		// one cannot answer is no other news than that it does not know.
+		if !errors.Is(next, errno.NameError) {
+			h.log.Debug("the name is not in the hosts, and cannot be resolved", "name", name, "error", next)
 		}
 		return nil, 0, errno.New(errno.NameError, "neither %s nor %v has an address of the name", h.path, h.next).
 			Next("add a line to %s: ADDRESS NAME", h.path)
