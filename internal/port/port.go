@@ -26,12 +26,15 @@
 // An application that closed its end, or broke the memory, has its flow
 // deallocated after what it wrote before has been sent; the end of the flow is
 // told to the application after what came before it. Close then gives all
-// back.
+// back. What a flow does not take for two minutes after Close, because its peer
+// lives and reads nothing, is lost: a process that is gone holds nothing for
+// longer.
 package port
 
 import (
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
@@ -45,6 +48,10 @@ const (
 	stream       = 8       // packets at a time that are no question and answer
 	turn         = 4       // batches that are carried on somebody else's goroutine
 )
+
+// patience is how long a flow may take for what was written before Close: as
+// long as FRCP sends a message again.
+const patience = 2 * time.Minute
 
 // Reliable is a flow with FRCP, whose flags the application may change: the
 // options that it sets at its end of the ring.
@@ -66,10 +73,11 @@ type Port struct {
 	room   func(n int) []byte
 	downs  uint32 // as the application said them last
 	ups    uint32
-	said   uint8 // options of the application
-	left   int   // messages still to be read after Close
-	closed bool  // Close was seen, left is set
-	ended  bool  // the flow was deallocated
+	said   uint8       // options of the application
+	left   int         // messages still to be read after Close
+	closed bool        // Close was seen, left is set
+	ended  bool        // the flow was deallocated
+	giveUp *time.Timer // begun when Close finds the flow full
 
 	// Of the running call of Receive.
 	incoming []*packet.Buffer
@@ -77,6 +85,7 @@ type Port struct {
 
 	full     atomic.Bool // Receive took fewer: Resume is owed
 	closing  atomic.Bool
+	late     atomic.Bool // closing for too long
 	finished atomic.Bool
 
 	sent, received, dropped atomic.Uint64
@@ -116,9 +125,16 @@ func (p *Port) Stats() Stats {
 // now is passed on, the flow deallocated, the ring's end closed, and done
 // called. It does not wait for that, and may be repeated.
 func (p *Port) Close() {
-	if !p.closing.Swap(true) {
-		p.pump()
+	if p.closing.Swap(true) {
+		return
 	}
+	p.pump()
+}
+
+// hurry is called by the timer that begins when Close finds the flow full.
+func (p *Port) hurry() {
+	p.late.Store(true)
+	p.pump()
 }
 
 // wake is called by the link's poller.
@@ -199,6 +215,14 @@ func (p *Port) carry(turns int) (more bool) {
 	last := 0 // packets in the last batch
 	for ; ; turns-- {
 		if !p.send() {
+			if p.late.Load() {
+				p.drop()
+				p.finish()
+				return false
+			}
+			if p.closing.Load() && p.giveUp == nil {
+				p.giveUp = time.AfterFunc(patience, p.hurry)
+			}
 			return false // EventWritable comes
 		}
 		if !p.closed && p.closing.Load() {
@@ -272,6 +296,14 @@ func (p *Port) send() bool {
 	return rest == 0
 }
 
+// drop gives up what was read and the flow does not take.
+func (p *Port) drop() {
+	p.dropped.Add(uint64(len(p.batch)))
+	packet.ReleaseAll(p.batch)
+	clear(p.batch)
+	p.batch = p.batch[:0]
+}
+
 // stop looks at why there is nothing to read, asks to be woken, and reports
 // whether to look again.
 func (p *Port) stop(err error) (again bool) {
@@ -333,6 +365,9 @@ func (p *Port) deallocate() {
 func (p *Port) finish() {
 	if p.finished.Swap(true) {
 		return
+	}
+	if p.giveUp != nil {
+		p.giveUp.Stop()
 	}
 	p.deallocate()
 	p.end.Close()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ouroboros/internal/errno"
@@ -301,6 +302,29 @@ func TestWhatWasWrittenBeforeTheEndIsStillSent(t *testing.T) {
 			t.Errorf("%d messages arrived", len(in.got))
 		}
 		<-f.done
+	})
+}
+
+func TestAPeerThatNeverReadsDoesNotHoldAPortForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t, false, flow.Limit{Packets: 8})
+		in := newInbox(0)
+		f.far.Attach(in)
+		for i := range 100 {
+			if err := f.app.Write(fmt.Append(nil, i), waitW()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.app.Close()
+		f.port.Close()
+		begun := time.Now()
+		<-f.done
+		if took := time.Since(begun); took != 2*time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		if s := f.port.Stats(); s.Dropped == 0 {
+			t.Errorf("what was lost is not counted: %+v", s)
+		}
 	})
 }
 
