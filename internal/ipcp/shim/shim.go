@@ -96,6 +96,10 @@ type Config[A comparable] struct {
 	Origin func(A) A
 }
 
+// leastRest is how long a number is not used again even where packets live
+// shortly: a peer does not hear of the end of a flow and sends on for a while.
+const leastRest = 10 * time.Second
+
 // Shim is the common part of an IPCP at the edge.
 type Shim[A comparable] struct {
 	cfg  Config[A]
@@ -129,7 +133,7 @@ func New[A comparable](cfg Config[A]) *Shim[A] {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.table.init(cfg.Own, cfg.Limit, 2*cfg.MPL)
+	s.table.init(cfg.Own, cfg.Limit, max(2*cfg.MPL, leastRest))
 	s.arrivals.init()
 	s.peers.init()
 	s.mtu.Store(int64(cfg.MTU))
