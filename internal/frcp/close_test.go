@@ -89,6 +89,23 @@ func TestLingerEndsWhenNobodyAnswers(t *testing.T) {
 	}
 }
 
+func TestADeadPeerIsNotWaitedFor(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		scripted(t, qos.Data, Config{}, func(s *script) {
+			s.say("a")
+			s.h.Event(flow.EventPeer)
+			time.Sleep(time.Second)
+			if back {
+				s.hear(wire.Header{Flags: wire.RDVS}, "")
+			}
+			s.f.Dealloc()
+			if isDone(s.f) == back {
+				t.Errorf("heard of it since: %v, done: %v", back, !back)
+			}
+		})
+	}
+}
+
 func TestWithoutLingerNothingIsWaitedFor(t *testing.T) {
 	scripted(t, qos.Data, Config{}, func(s *script) {
 		s.f.SetFlags(flagResControl)

@@ -37,7 +37,8 @@ type Flow struct {
 	mu     sync.Mutex
 	state  state
 	flags  uint
-	ended  bool // EventDealloc came from below
+	ended  bool  // EventDealloc came from below
+	silent int64 // when the peer was given up below; 0 = it was not
 	snd    sender
 	rcv    receiver
 	cc     congestion
@@ -135,6 +136,9 @@ func (f *Flow) Dealloc() {
 			f.snd.endAt = now + int64(maxAckDelay)
 		}
 		f.send(now)
+		if f.silent != 0 && f.rcv.any < f.silent {
+			f.finish() // nobody is left to acknowledge anything
+		}
 	case dead:
 		f.finish()
 	}
@@ -195,6 +199,7 @@ func (h *handler) Event(e flow.Event) {
 			f.finish() // nobody is left to acknowledge anything
 			break
 		}
+		f.silent = now
 		f.events = append(f.events, e)
 	case flow.EventUp:
 		// What was lost meanwhile need not wait for the end of a long time-out.

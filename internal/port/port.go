@@ -26,9 +26,9 @@
 // An application that closed its end, or broke the memory, has its flow
 // deallocated after what it wrote before has been sent; the end of the flow is
 // told to the application after what came before it. Close then gives all
-// back. What a flow does not take for two minutes after Close, because its peer
-// lives and reads nothing, is lost: a process that is gone holds nothing for
-// longer.
+// back. What a flow does not take then because its peer is given up, or within
+// two minutes because its peer lives and reads nothing, is lost: a process that
+// is gone holds nothing for longer.
 package port
 
 import (
@@ -86,6 +86,7 @@ type Port struct {
 	full     atomic.Bool // Receive took fewer: Resume is owed
 	closing  atomic.Bool
 	late     atomic.Bool // closing for too long
+	silent   atomic.Bool // the peer was given up
 	finished atomic.Bool
 
 	sent, received, dropped atomic.Uint64
@@ -174,8 +175,12 @@ func (p *Port) Receive(batch []*packet.Buffer) (taken int) {
 // Event implements flow.Handler.
 func (p *Port) Event(e flow.Event) {
 	switch e {
-	case flow.EventDown, flow.EventUp, flow.EventStalled, flow.EventMoving, flow.EventPeer, flow.EventDealloc:
+	case flow.EventDown, flow.EventUp, flow.EventStalled, flow.EventMoving, flow.EventDealloc:
 		p.end.SetState(e)
+	case flow.EventPeer:
+		p.end.SetState(e)
+		p.silent.Store(true)
+		p.pump()
 	case flow.EventWritable:
 		p.pump()
 	case flow.EventMTU:
@@ -215,7 +220,7 @@ func (p *Port) carry(turns int) (more bool) {
 	last := 0 // packets in the last batch
 	for ; ; turns-- {
 		if !p.send() {
-			if p.late.Load() {
+			if p.late.Load() || p.silent.Load() && p.closing.Load() {
 				p.drop()
 				p.finish()
 				return false

@@ -328,6 +328,32 @@ func TestAPeerThatNeverReadsDoesNotHoldAPortForEver(t *testing.T) {
 	})
 }
 
+func TestAPeerThatWasGivenUpDoesNotHoldAPort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, first := range []bool{false, true} {
+			f := setUp(t, false, flow.Limit{Packets: 8})
+			f.far.Attach(newInbox(0))
+			for i := range 100 {
+				if err := f.app.Write(fmt.Append(nil, i), waitW()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			if first {
+				f.port.Event(flow.EventPeer)
+			}
+			begun := time.Now()
+			f.app.Close()
+			f.port.Close()
+			f.port.Event(flow.EventPeer)
+			<-f.done
+			if took := time.Since(begun); took != 0 {
+				t.Errorf("it took %v", took)
+			}
+		}
+	})
+}
+
 func TestAnApplicationThatClosesEndsTheFlowByItself(t *testing.T) {
 	both(t, func(t *testing.T, shared bool) {
 		f := setUp(t, shared, flow.Limit{})
