@@ -13,7 +13,7 @@ import (
 
 // Bounds of what is kept of requests from peers.
 const (
-	arrivalsPending = 1024             // undecided
+	arrivalsPending = 4096             // undecided
 	arrivalsSource  = 512              // of those, from one source
 	arrivalsKept    = 32768            // decided
 	arrivalsTime    = 30 * time.Second // how long a decided one is kept
@@ -234,6 +234,12 @@ func (as *arrivals[A]) keep(s *Shim[A], a *arrival[A], reply *Message) {
 	origin := s.cfg.Origin(a.key.from)
 	if as.source[origin]--; as.source[origin] == 0 {
 		delete(as.source, origin)
+	}
+	if reply.Response == -int32(errno.NameError.Errno()) || reply.Response == -int32(errno.AuthFailed.Errno()) {
+		// To be refused for what it is, nothing was used up: when it comes
+		// again it is refused again, and whoever floods us fills no table.
+		delete(as.of, a.key)
+		return
 	}
 	as.decided = append(as.decided, a)
 	as.expire(now)
