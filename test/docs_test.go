@@ -65,7 +65,7 @@ func TestReadmeTourRunsAsItStands(t *testing.T) {
 	for _, want := range []string{
 		"local-1", "home", // the list of IPC processes
 		"3 packets transmitted, 3 received", // ping
-		"udp-2", "internet",                 // the second host
+		"udp-1",                             // the second host
 		`"oping"`,                           // JSON
 		"nobody knows that name",            // the error
 	} {
