@@ -1,7 +1,10 @@
 package interop
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -100,5 +103,37 @@ func TestOperfMeasures(t *testing.T) {
 			t.Errorf("what came back was not what was sent:\n%s", r.Stdout)
 		}
 		w.healthy(t)
+	})
+}
+
+func TestOvpnCarriesIPBetweenTwoHosts(t *testing.T) {
+	for what, missing := range map[string]func() error{
+		"/dev/net/tun (kernel module tun)": func() error { _, err := os.Stat("/dev/net/tun"); return err },
+		"ping":                             func() error { _, err := exec.LookPath("ping"); return err },
+	} {
+		if missing() != nil {
+			t.Skipf("there is no %s", what)
+		}
+	}
+	each(t, allPeers, func(t *testing.T, l layer, p peers) {
+		whole(t, l, p, func(w *world) error {
+			s := w.server.Go(w.t, nil, "ovpn", "-i", "10.99.0.2", "-m", "255.255.255.0")
+			w.server.Bind(w.t, s, "ovpn")
+			w.register(w.t, "ovpn")
+			w.client.Go(w.t, nil, "ovpn", "-n", "ovpn", "-i", "10.99.0.1", "-m", "255.255.255.0")
+			// The C implementation says nothing into a pipe before its end.
+			var out []byte
+			var err error
+			for range 50 {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				out, err = w.a.Command(ctx, "ping", "-c", "2", "-i", "0.2", "-W", "1", "-s", "1200", "10.99.0.2").CombinedOutput()
+				cancel()
+				if err == nil {
+					return nil
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			return fmt.Errorf("ping: %w\n%s", err, out)
+		})
 	})
 }

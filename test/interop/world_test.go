@@ -131,7 +131,7 @@ type world struct {
 
 // Names that both hosts resolve to the server. Those that are not served are
 // served by nobody.
-var names = []string{"oping", "oecho", "ocbr", "operf", "echo", "sum", "mute", "idle", "nobody"}
+var names = []string{"oping", "oecho", "ocbr", "operf", "ovpn", "echo", "sum", "mute", "idle", "nobody"}
 
 // join makes a world on a plain cable.
 func join(t testing.TB, l layer, p peers, options ...netns.Option) *world {
