@@ -53,6 +53,10 @@ const (
 // long as FRCP sends a message again.
 const patience = 2 * time.Minute
 
+// grace is how long an application that does not read is not told that its
+// peer was given up, so that one that reads slowly reads all first.
+const grace = 5 * time.Second
+
 // Reliable is a flow with FRCP, whose flags the application may change: the
 // options that it sets at its end of the ring.
 type Reliable interface{ SetFlags(flags uint) }
@@ -87,6 +91,7 @@ type Port struct {
 	closing  atomic.Bool
 	late     atomic.Bool // closing for too long
 	silent   atomic.Bool // the peer was given up
+	owed     atomic.Bool // and the application is to hear of it
 	finished atomic.Bool
 
 	sent, received, dropped atomic.Uint64
@@ -142,8 +147,18 @@ func (p *Port) hurry() {
 func (p *Port) wake() {
 	if p.full.Swap(false) {
 		p.flow.Resume()
+		if !p.full.Load() {
+			p.tellPeer()
+		}
 	}
 	p.pump()
+}
+
+// tellPeer tells the application that the peer was given up, if that is owed.
+func (p *Port) tellPeer() {
+	if p.owed.Load() && p.owed.Swap(false) {
+		p.end.SetState(flow.EventPeer)
+	}
 }
 
 // Receive implements flow.Handler.
@@ -178,8 +193,14 @@ func (p *Port) Event(e flow.Event) {
 	case flow.EventDown, flow.EventUp, flow.EventStalled, flow.EventMoving, flow.EventDealloc:
 		p.end.SetState(e)
 	case flow.EventPeer:
-		p.end.SetState(e)
 		p.silent.Store(true)
+		p.owed.Store(true)
+		if p.full.Load() {
+			// What waits in the flow is to be read first.
+			time.AfterFunc(grace, p.tellPeer)
+		} else {
+			p.tellPeer()
+		}
 		p.pump()
 	case flow.EventWritable:
 		p.pump()

@@ -328,6 +328,48 @@ func TestAPeerThatNeverReadsDoesNotHoldAPortForEver(t *testing.T) {
 	})
 }
 
+func TestWhatCameBeforeAPeerWasGivenUpIsReadFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t, false, flow.Limit{Packets: 1 << 15})
+		sent := 0
+		for f.far.QueueLen() < 2000 { // the ring is full, and so much waits
+			b := packet.Get(1000)
+			if f.far.Send([]*packet.Buffer{b}) == 0 {
+				t.Fatal("the flow is full too")
+			}
+			sent++
+		}
+		f.port.Event(flow.EventPeer)
+		buf := make([]byte, 1000)
+		for i := range sent {
+			if _, err := f.app.Read(buf, wait()); err != nil {
+				t.Fatalf("message %d of %d: %v", i, sent, err)
+			}
+		}
+		if _, err := f.app.Read(buf, wait()); !errors.Is(err, errno.FlowPeer) {
+			t.Errorf("after the last one: %v", err)
+		}
+	})
+}
+
+func TestAnApplicationThatDoesNotReadHearsThatItsPeerWasGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := setUp(t, false, flow.Limit{})
+		for f.far.QueueLen() < 100 {
+			f.far.Send([]*packet.Buffer{packet.Get(1000)})
+		}
+		f.port.Event(flow.EventPeer)
+		if f.app.PeerState().Has(ring.StatePeer) {
+			t.Error("told at once")
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if !f.app.PeerState().Has(ring.StatePeer) {
+			t.Error("not told after five seconds")
+		}
+	})
+}
+
 func TestAPeerThatWasGivenUpDoesNotHoldAPort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, first := range []bool{false, true} {
