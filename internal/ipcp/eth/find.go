@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ouroboros/internal/errno"
+	"ouroboros/internal/ipcp/shim"
 	wire "ouroboros/internal/wire/ethmgmt"
 )
 
@@ -34,7 +35,7 @@ func (l *layer) find(ctx context.Context, hash []byte) (wire.MAC, error) {
 		q, first := l.Directory.Ask(hash)
 		if first {
 			h := append([]byte(nil), hash...)
-			l.i.env.Go(func() { l.query(h) })
+			l.i.env.Go(func() { l.query(q, h) })
 		}
 		select {
 		case <-q.Done():
@@ -54,7 +55,10 @@ func (l *layer) find(ctx context.Context, hash []byte) (wire.MAC, error) {
 
 // query asks everybody until somebody answers, nobody waits any more, or it is
 // clear that nobody will.
-func (l *layer) query(hash []byte) {
+//
+// Another question for the name may follow this one at once, when what was
+// learned turned out to be wrong; it has a query of its own.
+func (l *layer) query(q *shim.Question, hash []byte) {
 	w := &wire.Message{Code: wire.NameQuery, Hash: hash}
 	begun := time.Now()
 	timer := time.NewTimer(0)
@@ -70,7 +74,7 @@ func (l *layer) query(hash []byte) {
 		case <-l.i.env.Context.Done():
 			return
 		}
-		if !l.Directory.Asked(hash) {
+		if !l.Directory.Waited(q) {
 			return
 		}
 		if i < len(queryAt) {
@@ -79,7 +83,7 @@ func (l *layer) query(hash []byte) {
 			_ = l.message(wire.Broadcast, w) // what cannot be sent is like lost
 		}
 	}
-	l.Directory.Fail(hash, errno.New(errno.NameError, "nobody in layer %q knows the name", l.name))
+	l.Directory.FailThis(q, errno.New(errno.NameError, "nobody in layer %q knows the name", l.name))
 }
 
 // answer tells who asks for a name that it is here, if it is.

@@ -176,11 +176,12 @@ func (d *Directory[A]) Leave(q *Question) (others bool) {
 	return q.waiting > 0
 }
 
-// Asked reports whether somebody waits for the name.
-func (d *Directory[A]) Asked(hash []byte) bool {
+// Waited reports whether somebody waits for the answer to q. Another question
+// for the same name does not count.
+func (d *Directory[A]) Waited(q *Question) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.questions[string(hash)] != nil
+	return d.questions[q.hash] == q
 }
 
 // Fail answers the question for a name with an error.
@@ -188,6 +189,15 @@ func (d *Directory[A]) Fail(hash []byte, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.answer(string(hash), err)
+}
+
+// FailThis answers one question with an error, if it is still open.
+func (d *Directory[A]) FailThis(q *Question, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.questions[q.hash] == q {
+		d.answer(q.hash, err)
+	}
 }
 
 // answer wakes all who wait. The lock is held.

@@ -93,7 +93,14 @@ func TestAnAnswerWakesAllWhoAsked(t *testing.T) {
 		t.Errorf("got %v", other.Err())
 	}
 	q, first := d.Ask(name("n"))
-	if !first || !d.Asked(name("n")) || d.Leave(q) || d.Asked(name("n")) {
+	if !first || !d.Waited(q) || d.Leave(q) || d.Waited(q) {
 		t.Error("a question that nobody waits for is kept")
 	}
+	again, _ := d.Ask(name("n"))
+	if d.FailThis(q, errno.NameError); d.Waited(q) || !d.Waited(again) {
+		t.Error("a question is taken for a later one")
+	}
+	d.FailThis(again, errno.NameError)
+	<-again.Done()
+	d.Leave(again)
 }
