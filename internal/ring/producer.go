@@ -21,8 +21,8 @@ type producer struct {
 
 	mem       []byte // the ring
 	mask      uint64
-	window    uint64 // bytes in which to stay while the reader keeps up
-	ahead     uint64 // bytes that may be written ahead of the reader
+	window    uint64         // bytes in which to stay while the reader keeps up
+	ahead     uint64         // bytes that may be written ahead of the reader
 	tailWord  *atomic.Uint64 // ours
 	headWord  *atomic.Uint64 // the consumer's
 	dataArmed *atomic.Uint32 // set by the consumer, cleared by us
