@@ -87,7 +87,7 @@ func TestTutorialOfTwoHostsRunsAsItStands(t *testing.T) {
 	if n := strings.Count(out, "3 packets transmitted, 3 received"); n != 2 {
 		t.Errorf("%d of 2 clients had all replies:\n%s", n, out)
 	}
-	for _, want := range []string{"exit code 255", "exit code 1", "7862c6fec5ecaef4aa2e3934725e23b3", "udp4", "internet"} {
+	for _, want := range []string{"exit code 255", "exit code 1", "7862c6fec5ecaef4aa2e3934725e23b3", "directory", "internet"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tutorial does not show %q:\n%s", want, out)
 		}
