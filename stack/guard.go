@@ -15,6 +15,19 @@ import (
 // owe their peers: the last retransmissions and acknowledgements.
 const linger = 2 * time.Second
 
+// What peers can make the flows on networks keep, for users that do not read
+// and while they do not acknowledge: roughly so many bytes of all flows
+// together in each direction, but most and least of each.
+const (
+	keptOfAll   = 512 << 20
+	keptMost    = 8 << 20
+	keptLeast   = 256 << 10
+	shortBuffer = 2048 // about what a short packet takes of memory
+)
+
+// share is what a flow may keep when so many are open.
+func share(open int) int { return min(max(keptOfAll/max(open, 1), keptLeast), keptMost) }
+
 // guards are the flows that IPCPs carry over a network, with what is put round
 // them for their QoS. A flow is open until nothing of it runs any more: its
 // user may be long gone while the protocols finish.
@@ -42,11 +55,16 @@ type guarded struct {
 func (g *guards) guard(f flow.Flow, spec qos.Spec, mpl time.Duration) flow.Flow {
 	g.mu.Lock()
 	g.open++
+	keep := share(g.open)
 	g.mu.Unlock()
 	u := &guarded{all: g}
-	u.Flow = protect.New(f, protect.Config{QoS: spec, Counters: &g.protect, Done: func() { g.ended(u) }})
+	u.Flow = protect.New(f, protect.Config{QoS: spec, Counters: &g.protect, Backlog: keep, Done: func() { g.ended(u) }})
 	if spec.InOrder {
-		u.machine = frcp.New(u.Flow, frcp.Config{QoS: spec, MPL: mpl, Counters: &g.frcp})
+		u.machine = frcp.New(u.Flow, frcp.Config{
+			QoS: spec, MPL: mpl, Counters: &g.frcp,
+			// As many packets as the default when there is plenty.
+			Window: min(keep/shortBuffer, 2048), WindowBytes: keep, SendBytes: keep,
+		})
 		u.Flow = u.machine
 	}
 	return u

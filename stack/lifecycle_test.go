@@ -450,3 +450,11 @@ func idle(t testing.TB, n int) (memory int, cpu time.Duration) {
 	wantNothing(t, "the server's node", w.b, w.pidB)
 	return memory, cpu
 }
+
+func TestWhatAFlowMayKeepShrinksWithTheirNumber(t *testing.T) {
+	for open, want := range map[int]int{0: 8 << 20, 1: 8 << 20, 64: 8 << 20, 128: 4 << 20, 1024: 512 << 10, 2048: 256 << 10, 60000: 256 << 10} {
+		if got := share(open); got != want {
+			t.Errorf("one of %d flows keeps %d bytes, want %d", open, got, want)
+		}
+	}
+}

@@ -51,10 +51,18 @@ import (
 // network has no place for it.
 var backlog = flow.Limit{Packets: 4096, Bytes: 4 << 20}
 
+// shortBuffer is about what a short packet takes of memory.
+const shortBuffer = 2048
+
 // Config says how a flow is guarded.
 type Config struct {
-	QoS  qos.Spec // as agreed: BER, InOrder and Timeout count here
-	Done func()   // called once, when the user's Dealloc has taken effect; may be nil
+	QoS qos.Spec // as agreed: BER, InOrder and Timeout count here
+
+	// Backlog is how many bytes are kept of a user that takes fewer; 0 = 4 MiB.
+	// In short packets it is less, since their buffers are longer than they are.
+	Backlog int
+
+	Done func() // called once, when the user's Dealloc has taken effect; may be nil
 
 	Counters *Counters // may be shared by many flows; nil = own
 }
@@ -109,7 +117,12 @@ func New(below flow.Flow, c Config) *Flow {
 		timeout:  time.Duration(c.QoS.Timeout) * time.Millisecond,
 		counters: c.Counters,
 	}
-	f.in.Init(backlog, below.Resume, nil)
+	limit := backlog
+	if c.Backlog > 0 {
+		limit.Bytes = min(c.Backlog, limit.Bytes)
+		limit.Packets = min(max(c.Backlog/shortBuffer, 1), limit.Packets)
+	}
+	f.in.Init(limit, below.Resume, nil)
 	return f
 }
 

@@ -512,6 +512,25 @@ func TestWhatAUserDoesNotTakeIsKeptUpToALimit(t *testing.T) {
 	}
 }
 
+func TestABacklogCanBeSmaller(t *testing.T) {
+	for _, c := range []struct{ length, want int }{{8, 128}, {1400, 128}, {8000, 32}} {
+		s := spec(1, false, 0)
+		near, far := flow.NewPipe(flow.PipeOptions{QoS: s, Limit: flow.Limit{Packets: 1}})
+		f, u := protect.New(near, protect.Config{QoS: s, Backlog: 256 << 10}), newUser()
+		u.setRoom(0)
+		f.Attach(u)
+		taken := -1 // the pipe keeps one by itself
+		for range 1000 {
+			taken += send(far, strings.Repeat("x", c.length))
+		}
+		if taken != c.want {
+			t.Errorf("%d packets of %d bytes are kept, want %d", taken, c.length, c.want)
+		}
+		f.Dealloc()
+		far.Dealloc()
+	}
+}
+
 func FuzzReceive(f *testing.F) {
 	f.Add([]byte{9, 'h', 'e', 'l', 'l', 'o', 0x36, 0x10, 0xa6, 0x86, 0, 3, 1, 2, 3}, true, true, uint8(2))
 	f.Add([]byte{12, 0x0c, 0xc3, 0xcd, 0xb5, 0, 0, 0, 0, 0x31, 0xc3, 0xcc, 0xb5}, true, false, uint8(0))
