@@ -19,8 +19,10 @@ func TestManyGoroutinesAtATime(t *testing.T) {
 	ux, uy := newUser(t, x), newUser(t, y)
 	finished := make(chan struct{})
 	var all, others sync.WaitGroup
-	for _, u := range []*user{ux, uy} {
+	for _, u := range []*user{ux, uy} { // both, before anything is sent
 		u.room, u.want = 0, each*100
+	}
+	for _, u := range []*user{ux, uy} {
 		all.Go(func() { u.stream(0, each, 100) })
 		others.Go(func() { // a reader that reads a little at a time
 			for {
