@@ -296,6 +296,33 @@ func TestWhoeverGivesUpLeavesNothing(t *testing.T) {
 	})
 }
 
+func TestAnIPCPThatEndsRefusesWhatItHasNotDecided(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork()
+		_, ga := n.join(t, 1, newHost())
+		hb := newHost()
+		hb.decide = func(ctx context.Context, _ *ipcp.Request) error { <-ctx.Done(); return ctx.Err() }
+		b, gb := n.join(t, 2, hb)
+		n.members[1].Directory.Add(name("there"), 2, time.Hour)
+		outcome := make(chan error)
+		begun := time.Now()
+		go func() {
+			_, err := alloc(t, ga, 20*time.Second)
+			outcome <- err
+		}()
+		time.Sleep(time.Second)
+		if err := gb.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-outcome; !errors.Is(err, errno.IPCPState) || time.Since(begun) > 1100*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(begun))
+		}
+		if p := b.shown("arrivals", "pending"); p != 0 {
+			t.Errorf("%d are pending", p)
+		}
+	})
+}
+
 func TestPendingRequestsDoNotWaitForOneAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, b, ga, hb := pair(t, newNetwork())

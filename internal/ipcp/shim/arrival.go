@@ -18,7 +18,8 @@ const (
 	arrivalsKept    = 32768            // decided
 	arrivalsTime    = 30 * time.Second // how long a decided one is kept
 	resend          = 10 * time.Millisecond
-	resends         = 100 // how often a reply is tried while there is no room
+	resends         = 100                    // how often a reply is tried while there is no room
+	farewell        = 500 * time.Millisecond // longest for the last refusals
 )
 
 // arrivalKey is what tells requests apart.
@@ -46,6 +47,10 @@ type arrivals[A comparable] struct {
 	source  map[A]int     // pending, by origin
 	decided []*arrival[A] // oldest first
 	timer   bool          // runs
+
+	deciding int           // goroutines
+	closed   bool          // no more of them
+	idle     chan struct{} // closed when there are none; nil while nobody waits
 }
 
 func (as *arrivals[A]) init() {
@@ -68,6 +73,10 @@ func (s *Shim[A]) request(from A, m *Message) {
 
 	as := &s.arrivals
 	as.mu.Lock()
+	if as.closed {
+		as.mu.Unlock()
+		return
+	}
 	if old := as.of[a.key]; old != nil {
 		reply := old.reply
 		as.mu.Unlock()
@@ -83,6 +92,7 @@ func (s *Shim[A]) request(from A, m *Message) {
 	}
 	as.of[a.key] = a
 	as.pending++
+	as.deciding++
 	as.source[origin]++
 	as.mu.Unlock()
 
@@ -92,13 +102,48 @@ func (s *Shim[A]) request(from A, m *Message) {
 		Hash: append([]byte(nil), m.Hash...), QoS: m.QoS,
 		Data: append([]byte(nil), m.Data...), MPL: s.cfg.MPL,
 	}
-	s.env.Go(func() { s.decide(a, req) })
+	s.env.Go(func() {
+		defer as.decidedOne()
+		s.decide(a, req)
+	})
+}
+
+func (as *arrivals[A]) decidedOne() {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if as.deciding--; as.deciding == 0 && as.idle != nil {
+		close(as.idle)
+		as.idle = nil
+	}
+}
+
+// close takes no more requests and waits until those that are here have been
+// refused: the host gives them up when the IPCP ends.
+func (as *arrivals[A]) close() {
+	as.mu.Lock()
+	as.closed = true
+	if as.deciding == 0 || as.idle != nil {
+		as.mu.Unlock()
+		return
+	}
+	idle := make(chan struct{})
+	as.idle = idle
+	as.mu.Unlock()
+	late := time.NewTimer(farewell)
+	defer late.Stop()
+	select {
+	case <-idle:
+	case <-late.C:
+	}
 }
 
 // decide asks the host and replies.
 func (s *Shim[A]) decide(a *arrival[A], req *ipcp.Request) {
 	offer, err := s.env.Host.Arrive(s.env.Context, req)
 	if err != nil {
+		if s.env.Context.Err() != nil {
+			err = errno.IPCPState
+		}
 		s.count.denied.Add(1)
 		_ = s.settle(a, deny(a, err))
 		return

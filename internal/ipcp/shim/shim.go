@@ -238,8 +238,9 @@ func (s *Shim[A]) SetDown(down bool) {
 // Down reports what SetDown said last.
 func (s *Shim[A]) Down() bool { return s.down.Load() }
 
-// Close ends all flows towards their users, and all attempts. The edge sends
-// nothing more.
+// Close ends all flows towards their users, and all attempts, and refuses the
+// requests of peers that are not decided. The context of the Env has ended; the
+// edge can still send, and need not any more after it.
 func (s *Shim[A]) Close() {
 	s.stalledMu.Lock()
 	s.closed = true
@@ -249,4 +250,5 @@ func (s *Shim[A]) Close() {
 		e.abandon(errno.New(errno.IPCP, "the IPCP is being destroyed"))
 		e.in.End(flow.EventDealloc)
 	}
+	s.arrivals.close()
 }
