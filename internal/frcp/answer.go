@@ -15,6 +15,9 @@ const (
 	oneWay         = 100 * time.Millisecond // without data of ours
 )
 
+// mostRow is the most packets that one hint speaks of, beyond the one it names.
+const mostRow = 255
+
 // Packets that are acknowledged at once: few at a slow pace, where the sender
 // waits for each of them, more at a fast one.
 const (
@@ -119,15 +122,33 @@ func (f *Flow) acknowledge(now int64) *packet.Buffer {
 }
 
 // answer makes the acknowledgement of a packet that came beyond a gap or
-// twice, with the hint of its number. The window is the one of the last
-// acknowledgement, so that a peer that counts repeated ones sees one.
+// twice, with the hint of its number and of how many have come in a row before
+// it, in place of the window. What a lost hint said is in the next one. Without
+// a row the window is the one of the last acknowledgement, so that a peer that
+// counts repeated ones sees one.
 func (f *Flow) answer(now int64) *packet.Buffer {
 	r := &f.rcv
 	n := r.answers[0]
 	r.answers = r.answers[:copy(r.answers, r.answers[1:])]
 	r.acked, r.unacked, r.ackAt = r.next, 0, 0
 	f.count.AcksSent.Add(1)
-	return f.control(frcp.Header{Flags: frcp.ACK | frcp.FC, Window: uint32(r.edge), Ack: r.next, Seq: n}, now)
+	h := frcp.Header{Flags: frcp.ACK | frcp.FC, Window: uint32(r.edge), Ack: r.next, Seq: n}
+	if row := r.row(n); row > 0 {
+		h.Flags, h.Window = frcp.ACK, row
+	}
+	return f.control(h, now)
+}
+
+// row is the number of packets in a row before n that are kept, up to mostRow.
+func (r *receiver) row(n frcp.Seq) (count uint32) {
+	if !n.After(r.next) || r.kept == 0 {
+		return 0
+	}
+	mask := uint32(len(r.ring) - 1)
+	for p := n - 1; p.After(r.next) && count < mostRow && r.ring[uint32(p)&mask] != nil; p-- {
+		count++
+	}
+	return count
 }
 
 // control makes a packet without data. As long as the peer may not have the
@@ -137,6 +158,9 @@ func (f *Flow) control(h frcp.Header, now int64) *packet.Buffer {
 	if !s.started && (r.knownAt == 0 || now-r.knownAt > int64(maxAckDelay)) {
 		h.Flags |= frcp.DRF
 		h.Seq = s.nxt
+		if !h.Flags.Has(frcp.FC) {
+			h.Window = 0 // of a hint, which this is no more
+		}
 	}
 	b := packet.Get(frcp.HeaderLen)
 	h.Put(b.Bytes())

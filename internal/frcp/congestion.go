@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	minWindow  = 4  // packets: with fewer a loss cannot be noticed by acknowledgements
-	calmWindow = 32 // packets: the least while losses come without a queue
+	minWindow   = 4  // packets: with fewer a loss cannot be noticed by acknowledgements
+	calmWindow  = 32 // packets: the least while losses come without a queue
+	enoughQueue = int64(4 * time.Millisecond)
 )
 
 // congestion says how many packets may be on the way. A loss alone does not
@@ -20,10 +21,15 @@ const (
 //
 //	no loss, no queue   the window doubles each round up to the threshold, then
 //	                    grows by a sixteenth
-//	a queue             one packet a round; the first doubling ends
-//	loss and a queue    x 0.7, once a round
+//	a queue             one packet a round
+//	a queue of 4 ms     or half the round trip time: no more, the first doubling
+//	                    ends; with four times that it is filled by others, who
+//	                    are to be kept pace with: one packet a round again
+//	loss and a queue    to what fits without the queue, but not below x 0.7,
+//	                    once a round
 //	loss, no queue      nothing; when more than one in twelve is lost (a
-//	                    policer drops without a queue) x 0.85, not below 32
+//	                    policer drops without a queue) x 0.85, x 0.5 at the
+//	                    first time, not below 32
 //	time-out            from 4 packets, doubling up to what it was before; a
 //	                    second one in a row halves that, and begins with 2
 //
@@ -109,13 +115,15 @@ func (c *congestion) acked(n int, una, nxt frcp.Seq, used bool) {
 }
 
 func (c *congestion) grow(n int) {
+	enough := max(c.lowestRTT()/2, enoughQueue)
 	switch q := c.queue(); {
 	case c.window < c.threshold:
-		if c.threshold == math.MaxInt32 && q > max(c.lowestRTT()/2, 4_000_000) {
+		if c.threshold == math.MaxInt32 && q > enough {
 			c.threshold = c.window
 			return
 		}
 		c.window += min(n, c.threshold-c.window)
+	case q > enough && q < 4*enough && c.window > calmWindow:
 	default:
 		each := c.window // acknowledged packets for one more
 		if !c.full() {
@@ -135,15 +143,23 @@ func (c *congestion) loss(n, outstanding int) {
 	if c.reduced {
 		return
 	}
-	if c.threshold > c.window {
-		c.threshold = c.window
-	}
 	switch {
 	case c.full():
-		c.set(max(minWindow, c.window*7/10))
+		c.set(max(minWindow, c.window*7/10, c.drained()))
 	case c.lost*12 > max(c.passed, outstanding):
+		if c.threshold > c.window {
+			// Twice as much as last round was too much.
+			c.set(max(min(c.window, calmWindow), c.window/2))
+			return
+		}
 		c.set(max(min(c.window, calmWindow), c.window*85/100))
 	}
+}
+
+// drained is the window with which the queue would be gone.
+func (c *congestion) drained() int {
+	m := c.lowestRTT()
+	return int(int64(c.window) * m / max(m+c.queue(), 1))
 }
 
 func (c *congestion) set(window int) {

@@ -49,8 +49,9 @@
 //
 // The header has no selective acknowledgement. But the number of a packet
 // without data and without DRF has no meaning to anybody, and is 0 from a C
-// peer. This machine puts there the number of the packet that it answers, a
-// hint of what has come beyond a gap. A sender that sees hints knows what is
+// peer. This machine puts there the number of the packet that it answers, and
+// in place of the window, which is then not announced, how many have come in a
+// row before it: a hint of what has come beyond a gap. A sender that sees hints knows what is
 // missing: whatever was sent at least three packets before something that has
 // arrived. Without hints it does what TCP does without selective
 // acknowledgements: three repeated acknowledgements mean that the oldest packet
@@ -58,8 +59,8 @@
 // still not acknowledged after the time-out is sent again from the oldest on,
 // with the time-out doubling; where there are hints, a single packet first, so
 // that a path or a peer that stood still is not taken for one that lost all.
-// What was repeated gives no sample of the round
-// trip time; all else does.
+// What was repeated gives no sample of the round trip time, only a bound as long
+// as there is none; all else does.
 //
 // How much may be on the way is said by the peer's window and by congestion,
 // see there. On paths of more than two milliseconds packets are spread over

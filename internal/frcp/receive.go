@@ -40,8 +40,8 @@ type receiver struct {
 	first    bool       // no window was announced in this run
 
 	// Without retransmission: a row of packets outside of the window.
-	stray frcp.Seq
-	row   int
+	stray  frcp.Seq
+	strays int
 }
 
 const (
@@ -76,7 +76,7 @@ func (r *receiver) forget() {
 			}
 		}
 	}
-	r.kept, r.bytes, r.row = 0, 0, 0
+	r.kept, r.bytes, r.strays = 0, 0, 0
 	r.unacked, r.ackAt, r.ackNow = 0, 0, false
 	r.answers = r.answers[:0]
 }
@@ -242,7 +242,9 @@ func (f *Flow) keep(n frcp.Seq, b *packet.Buffer) (kept bool) {
 	*p = b
 	r.kept++
 	r.bytes += b.Len()
-	if len(r.answers) < 2*burst {
+	if last := len(r.answers) - 1; last >= 0 && r.answers[last]+1 == n {
+		r.answers[last] = n // the row says so of the one before, too
+	} else if len(r.answers) < 2*burst {
 		r.answers = append(r.answers, n)
 	}
 	return true
@@ -270,7 +272,7 @@ func (f *Flow) takeNewest(n frcp.Seq, b *packet.Buffer, now int64) (kept bool) {
 		f.count.Overfull.Add(1)
 		return false
 	}
-	r.heard, r.tentative, r.row = now, false, 0
+	r.heard, r.tentative, r.strays = now, false, 0
 	r.size = max(b.Len(), r.size-r.size>>6)
 	f.count.Received.Add(1)
 	if gap := n.Since(r.next); gap > 0 {
@@ -288,10 +290,10 @@ func (f *Flow) takeNewest(n frcp.Seq, b *packet.Buffer, now int64) (kept bool) {
 func (f *Flow) resync(n frcp.Seq, now int64) bool {
 	r := &f.rcv
 	if n != r.stray+1 {
-		r.row = 0
+		r.strays = 0
 	}
 	r.stray = n
-	if r.row++; r.row < resyncRow || f.openWindow(false) == 0 && n.After(r.next) {
+	if r.strays++; r.strays < resyncRow || f.openWindow(false) == 0 && n.After(r.next) {
 		return false
 	}
 	r.open(n, false, now)

@@ -51,7 +51,13 @@ func (f *Flow) acknowledged(h frcp.Header, pure bool, now int64) {
 	}
 	if hint && !h.Seq.Before(s.una) && h.Seq.Before(s.nxt) {
 		s.hinted = true
-		f.land(h.Seq, now)
+		f.land(h.Seq, true, now)
+		if !h.Flags.Has(frcp.FC) {
+			for q, n := h.Seq, min(h.Window, mostRow); n > 0 && q != s.una; n-- {
+				q--
+				f.land(q, false, now)
+			}
+		}
 	}
 }
 
@@ -85,8 +91,11 @@ func (f *Flow) advance(una frcp.Seq, now int64) {
 		t.buf.Release()
 		t.buf = nil
 	}
-	if last := s.at(una - 1); !again && last.place == flying {
+	switch last := s.at(una - 1); {
+	case !again && last.place == flying:
 		f.sample(now-last.last, now)
+	case f.rtt.srtt == 0:
+		f.rtt.bound(now - last.first)
 	}
 	s.una = una
 	if s.scan.Before(una) {
@@ -182,8 +191,8 @@ func (f *Flow) repeated(now int64) {
 	}
 }
 
-// land takes the hint that packet q has arrived.
-func (f *Flow) land(q frcp.Seq, now int64) {
+// land takes the hint that packet q has arrived, just now or some time ago.
+func (f *Flow) land(q frcp.Seq, just bool, now int64) {
 	s := &f.snd
 	t := s.at(q)
 	switch t.place {
@@ -200,9 +209,9 @@ func (f *Flow) land(q frcp.Seq, now int64) {
 		s.beyond = q + 1
 	}
 	switch {
-	case t.tries == 1:
+	case t.tries == 1 && just:
 		f.sample(now-t.last, now)
-	case f.tooSoon(t, now):
+	case t.tries > 1 && f.tooSoon(t, now):
 		f.overtaken()
 		return
 	}
@@ -318,7 +327,7 @@ func (f *Flow) expire(now int64) {
 		s.calm = [2]int{f.cc.window, f.cc.threshold}
 	}
 	f.cc.timeout(s.backoff)
-	if s.hinted && s.calm[0] != 0 {
+	if s.calm[0] != 0 {
 		f.cc.window = 1 // what is acknowledged besides shows whether it was right
 	}
 	for q := s.una; q != s.nxt; q++ {

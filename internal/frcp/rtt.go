@@ -6,7 +6,7 @@ import "time"
 // 10 ms, and its timers have a grain of some more; a time-out that has no room
 // for it repeats what has come.
 const (
-	firstTimeout = time.Second // before there is a sample
+	firstTimeout = 200 * time.Millisecond // before anything is known of the round trip time
 	maxTimeout   = 2 * time.Second
 	ackRoom      = 25 * time.Millisecond
 )
@@ -16,6 +16,16 @@ const (
 type estimator struct {
 	srtt int64 // 0 = no sample yet
 	mdev int64
+	most int64 // before the first sample: it is no longer than this; 0 = unknown
+}
+
+// bound takes the time m between the first transmission of a packet that was
+// repeated and its acknowledgement. That is no sample, but a flow of which the
+// first packets get lost has nothing better.
+func (e *estimator) bound(m int64) {
+	if e.most == 0 || m < e.most {
+		e.most = max(m, 1)
+	}
 }
 
 // sample takes the time m between a packet and its acknowledgement.
@@ -42,8 +52,11 @@ func (e *estimator) base() int64 { return max(250_000, e.srtt+e.mdev<<2) }
 // timeout is the one that is used, after backoff expiries without an answer.
 func (e *estimator) timeout(backoff int) int64 {
 	t := int64(firstTimeout)
-	if e.srtt != 0 {
+	switch {
+	case e.srtt != 0:
 		t = max(e.base(), e.srtt+int64(ackRoom))
+	case e.most != 0:
+		t = e.most + int64(ackRoom)
 	}
 	return min(t<<min(backoff, 16), max(t, int64(maxTimeout)))
 }

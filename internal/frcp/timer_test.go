@@ -36,8 +36,13 @@ func TestTheEstimatorIsTheOneOfTheProtocol(t *testing.T) {
 
 func TestTheTimeOutLeavesRoomForADelayedAcknowledgement(t *testing.T) {
 	var e estimator
-	if got := e.timeout(0); got != int64(time.Second) {
+	if got := e.timeout(0); got != int64(firstTimeout) {
 		t.Errorf("without a sample %v", time.Duration(got))
+	}
+	e.bound(int64(700 * time.Millisecond))
+	e.bound(int64(time.Second))
+	if got := time.Duration(e.timeout(0)); got != 700*time.Millisecond+ackRoom {
+		t.Errorf("with an acknowledgement after 700 ms %v", got)
 	}
 	for range 100 {
 		e.sample(100_000)
@@ -67,11 +72,13 @@ func TestABlackHoleIsTriedLessAndLessOftenAndThenGivenUp(t *testing.T) {
 			if p.Header != (wire.Header{Flags: wire.DATA | wire.DRF, Seq: ourISN}) || p.data != "hello" {
 				t.Errorf("sent %+v", p)
 			}
-			at = append(at, p.at.Round(time.Second))
+			at = append(at, p.at.Round(10*time.Millisecond))
 		}
 		want := []time.Duration{0}
-		for at := time.Second; at < 2*time.Minute; at += maxTimeout {
+		wait := time.Duration(firstTimeout)
+		for at := wait; at < 2*time.Minute; at += wait {
 			want = append(want, at)
+			wait = min(2*wait, maxTimeout)
 		}
 		if !slices.Equal(at, want) {
 			t.Errorf("sent at %v, want %v", at, want)
@@ -173,7 +180,7 @@ func TestLostMessagesGoAtOnceWhenTheLayerIsUpAgain(t *testing.T) {
 		s.wrote()
 		s.h.Event(flow.EventDown)
 		s.h.Event(flow.EventUp)
-		time.Sleep(1100 * time.Millisecond)
+		time.Sleep(firstTimeout + 50*time.Millisecond)
 		synctest.Wait()
 		if n := len(s.wrote()); n != 1 {
 			t.Errorf("%d packets sent", n)

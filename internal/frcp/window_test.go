@@ -66,7 +66,8 @@ func TestAReaderThatStopsForLongIsWaitedFor(t *testing.T) {
 func TestALostWindowUpdateIsAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lose atomic.Bool
-		p := newPair(t, 1, qos.Data, path{delay: time.Millisecond}, path{delay: time.Millisecond, drop: func(wire.Header, int) bool { return lose.Load() }})
+		p := newPair(t, 1, qos.Data, path{delay: time.Millisecond}, path{delay: time.Millisecond, drop: func(wire.Header, int) bool { return lose.Load() }},
+			func(c *Config) { c.Window = 2048 })
 		p.uy.room = 0
 		go p.ux.stream(0, 5000, 1000)
 		time.Sleep(5 * time.Second)
