@@ -11,6 +11,8 @@ const (
 	minWindow   = 4  // packets: with fewer a loss cannot be noticed by acknowledgements
 	calmWindow  = 32 // packets: the least while losses come without a queue
 	enoughQueue = int64(4 * time.Millisecond)
+	fewSamples  = 4 // one alone may be late for another reason
+	calmRounds  = 4 // after which the window grows faster
 )
 
 // congestion says how many packets may be on the way. A loss alone does not
@@ -20,7 +22,7 @@ const (
 // that was seen. So:
 //
 //	no loss, no queue   the window doubles each round up to the threshold, then
-//	                    grows by a sixteenth
+//	                    grows by a sixteenth, after four such rounds a quarter
 //	a queue             one packet a round
 //	a queue of 4 ms     or half the round trip time: no more, the first doubling
 //	                    ends; with four times that it is filled by others, who
@@ -47,6 +49,10 @@ type congestion struct {
 	round   frcp.Seq // the round ends when this number is acknowledged
 	lowest  int64    // round trip time of this round
 	before  int64    // of the round before
+	recent  int64    // lowest round trip time of the last few samples
+	few     int64    // of those since
+	samples int      // number of those
+	calm    int      // rounds in a row without a queue, and with few losses
 	passed  int      // packets acknowledged in this round
 	lost    int      // in this round
 	reduced bool     // in this round
@@ -58,7 +64,7 @@ const periodLength = int64(20 * time.Second)
 func (c *congestion) init(isn frcp.Seq, most int) {
 	*c = congestion{
 		window: startWindow, threshold: math.MaxInt32, most: most, round: isn,
-		low: [2]int64{math.MaxInt64, math.MaxInt64}, lowest: math.MaxInt64, before: math.MaxInt64,
+		low: [2]int64{math.MaxInt64, math.MaxInt64}, lowest: math.MaxInt64, before: math.MaxInt64, few: math.MaxInt64,
 	}
 }
 
@@ -69,6 +75,10 @@ func (c *congestion) sample(m, now int64) {
 	}
 	c.low[0] = min(c.low[0], m)
 	c.lowest = min(c.lowest, m)
+	c.few = min(c.few, m)
+	if c.samples++; c.samples == fewSamples {
+		c.recent, c.few, c.samples = c.few, math.MaxInt64, 0
+	}
 }
 
 // lowestRTT is the round trip time without queues; 0 = unknown.
@@ -108,6 +118,9 @@ func (c *congestion) acked(n int, una, nxt frcp.Seq, used bool) {
 	if una.Before(c.round) {
 		return
 	}
+	if c.calm++; c.lost*12 > c.passed || c.full() {
+		c.calm = 0
+	}
 	c.round, c.passed, c.lost, c.reduced = nxt, 0, 0, false
 	if c.lowest != math.MaxInt64 {
 		c.before, c.lowest = c.lowest, math.MaxInt64
@@ -118,8 +131,10 @@ func (c *congestion) grow(n int) {
 	enough := max(c.lowestRTT()/2, enoughQueue)
 	switch q := c.queue(); {
 	case c.window < c.threshold:
-		if c.threshold == math.MaxInt32 && q > enough {
-			c.threshold = c.window
+		// What a round says is too late here: the window would be eight times
+		// as large by then.
+		if low := c.lowestRTT(); c.threshold == math.MaxInt32 && c.recent-low > enough {
+			c.set(max(calmWindow, int(int64(c.window)*(low+enough)/c.recent)))
 			return
 		}
 		c.window += min(n, c.threshold-c.window)
@@ -128,6 +143,9 @@ func (c *congestion) grow(n int) {
 		each := c.window // acknowledged packets for one more
 		if !c.full() {
 			each = min(each, 16)
+			if c.calm >= calmRounds {
+				each = min(each, 4)
+			}
 		}
 		c.part += n
 		c.window += c.part / each

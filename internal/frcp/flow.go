@@ -182,7 +182,7 @@ func (h *handler) Event(e flow.Event) {
 	now := f.now()
 	switch e {
 	case flow.EventWritable:
-		f.out.writable, f.out.waiting = true, false
+		f.out.writable, f.out.waiting, f.out.againAt = true, false, 0
 		f.send(now)
 	case flow.EventDealloc:
 		f.ended = true
@@ -234,5 +234,6 @@ func (f *Flow) die() {
 	}
 	f.rcv.answers = f.rcv.answers[:0]
 	f.rcv.ackNow, f.rcv.ackAt = false, 0
+	f.out.againAt = 0
 	f.timer.clear()
 }

@@ -54,7 +54,10 @@ func (e *estimator) timeout(backoff int) int64 {
 	t := int64(firstTimeout)
 	switch {
 	case e.srtt != 0:
+		// One late acknowledgement makes the deviation large; no time-out is
+		// long for that alone.
 		t = max(e.base(), e.srtt+int64(ackRoom))
+		t = min(t, max(2*e.srtt, int64(maxTimeout)))
 	case e.most != 0:
 		t = e.most + int64(ackRoom)
 	}

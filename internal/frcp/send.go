@@ -1,18 +1,26 @@
 package frcp
 
 import (
+	"time"
+
 	"ouroboros/internal/packet"
 	"ouroboros/internal/wire/frcp"
 )
+
+// patience is how long EventWritable is waited for before the flow below is
+// asked again. It has no better reason to be late than a host that stood still,
+// and a reliable flow must not end there.
+const patience = 250 * time.Millisecond
 
 // output is the way down. One goroutine at a time is on it.
 type output struct {
 	batch    []*packet.Buffer
 	rest     []*packet.Buffer // of batch: what the flow below did not take
 	busy     bool
-	waiting  bool // for EventWritable
-	writable bool // it came
-	empties  int  // empty packets of the user
+	waiting  bool  // for EventWritable
+	writable bool  // it came
+	againAt  int64 // deadline of waiting
+	empties  int   // empty packets of the user
 }
 
 // Send implements flow.Flow. An empty packet passes outside of the protocol,
@@ -83,8 +91,11 @@ func (f *Flow) send(now int64) {
 		f.mu.Lock()
 		clear(batch[:n])
 		o.rest = batch[n:]
-		o.waiting = len(o.rest) > 0 && !o.writable
 		now = f.now()
+		o.waiting, o.againAt = len(o.rest) > 0 && !o.writable, 0
+		if o.waiting {
+			o.againAt = now + int64(patience)
+		}
 	}
 	if f.state >= dead {
 		packet.ReleaseAll(o.rest)

@@ -15,7 +15,7 @@ func (f *Flow) arm() {
 	if f.state >= dead {
 		return
 	}
-	at := earliest(f.snd.rtoAt, f.snd.rdvsAt, f.snd.paceAt, f.rcv.ackAt, f.snd.endAt)
+	at := earliest(f.snd.rtoAt, f.snd.rdvsAt, f.snd.paceAt, f.rcv.ackAt, f.snd.endAt, f.out.againAt)
 	if at == 0 || f.timer.at != 0 && f.timer.at <= at {
 		return
 	}
@@ -60,6 +60,9 @@ func (f *Flow) tick() {
 	now := f.now()
 	if due(f.rcv.ackAt, now) {
 		f.rcv.ackNow, f.rcv.ackAt = true, 0
+	}
+	if due(f.out.againAt, now) {
+		f.out.waiting, f.out.againAt = false, 0
 	}
 	if due(f.snd.paceAt, now) {
 		f.snd.paceAt = 0
