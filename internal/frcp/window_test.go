@@ -315,11 +315,16 @@ func TestIdleForLongAndThenDataBothWays(t *testing.T) {
 
 func TestAFlowBelowThatForgetsToTellOfRoomIsAskedAgain(t *testing.T) {
 	scripted(t, qos.Data, Config{}, func(s *script) {
-		s.take = 0
+		room := func(n int) {
+			s.mu.Lock()
+			s.take = n
+			s.mu.Unlock()
+		}
+		room(0)
 		s.say("a")
 		s.hear(wire.Header{Flags: wire.DATA | wire.DRF, Seq: theirISN}, "b")
 		time.Sleep(20 * time.Millisecond)
-		s.take = -1
+		room(-1)
 		time.Sleep(patience)
 		synctest.Wait()
 		data, acks := 0, 0
@@ -337,6 +342,8 @@ func TestAFlowBelowThatForgetsToTellOfRoomIsAskedAgain(t *testing.T) {
 		s.hear(wire.Header{Flags: wire.ACK | wire.FC, Ack: ourISN + 1, Window: uint32(ourISN + 256)}, "")
 		time.Sleep(time.Minute)
 		synctest.Wait()
+		s.f.mu.Lock()
+		defer s.f.mu.Unlock()
 		if s.f.timer.at != 0 {
 			t.Error("an idle flow has a timer")
 		}
@@ -359,16 +366,16 @@ func TestACleanPathWithADeepQueueIsNotFilledForNothing(t *testing.T) {
 	for _, delay := range []time.Duration{50 * time.Microsecond, 10 * time.Millisecond} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPair(t, 1, qos.Data, path{delay: delay, rate: rate}, path{delay: delay})
-			took := p.transfer(t, 200000, 1400, 60*time.Second)
+			took := p.transfer(t, 40000, 1400, 60*time.Second)
 			most := int(rate*2*delay.Seconds()) + int(rate*max(2*delay/2, 4*time.Millisecond).Seconds())
-			t.Logf("%.0f Mbit/s, window %d, smoothed round trip time %v", 200000*1400*8/took.Seconds()/1e6, p.x.cc.window, time.Duration(p.x.rtt.srtt))
+			t.Logf("%.0f Mbit/s, window %d, smoothed round trip time %v", 40000*1400*8/took.Seconds()/1e6, p.x.cc.window, time.Duration(p.x.rtt.srtt))
 			if n := p.x.cc.window; n > 3*most {
 				t.Errorf("a window of %d packets, want no more than %d", n, 3*most)
 			}
 			if n := p.x.count.Retransmitted.Load(); n != 0 {
 				t.Errorf("%d packets sent again", n)
 			}
-			if took > 2*time.Second {
+			if took > time.Second {
 				t.Errorf("took %v", took)
 			}
 			p.end()
