@@ -62,8 +62,8 @@ func (g *guards) guard(f flow.Flow, spec qos.Spec, mpl time.Duration) flow.Flow 
 	if spec.InOrder {
 		u.machine = frcp.New(u.Flow, frcp.Config{
 			QoS: spec, MPL: mpl, Counters: &g.frcp,
-			// As many packets as the default when there is plenty.
-			Window: min(keep/shortBuffer, 2048), WindowBytes: keep, SendBytes: keep,
+			// Short packets fill it as long ones do: memory is what counts.
+			Window: keep / shortBuffer, WindowBytes: keep, SendBytes: keep,
 		})
 		u.Flow = u.machine
 	}
