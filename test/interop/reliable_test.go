@@ -122,6 +122,12 @@ func TestFiftyFlowsThroughThirtyPercentLossInBursts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fifty mebibytes through a network that loses a third")
 	}
+	// Each has a minute in virtual time, see the simulations of FRCP. Here the
+	// machine may be slow and busy.
+	limit := 3 * time.Minute
+	if soak != "" {
+		limit = time.Minute
+	}
 	for _, l := range layers {
 		t.Run(l.name, func(t *testing.T) {
 			if soak == "" && l.name != "udp4" && l.name != "eth-dix" {
@@ -146,7 +152,7 @@ func TestFiftyFlowsThroughThirtyPercentLossInBursts(t *testing.T) {
 					}
 					defer f.Close()
 					got := time.Since(mine)
-					if err := transfer(f, 1<<20, time.Minute); err != nil {
+					if err := transfer(f, 1<<20, limit); err != nil {
 						t.Errorf("flow %d: %v", i, err)
 					}
 					mu.Lock()
@@ -157,7 +163,7 @@ func TestFiftyFlowsThroughThirtyPercentLossInBursts(t *testing.T) {
 			}
 			wg.Wait()
 			slices.Sort(took)
-			if len(took) > 0 && took[len(took)-1] > time.Minute {
+			if len(took) > 0 && took[len(took)-1] > limit {
 				t.Errorf("the slowest took %v", took[len(took)-1])
 			}
 			t.Logf("the slowest allocation took %v; the transfers %v", alloc, took)
