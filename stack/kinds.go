@@ -34,21 +34,27 @@ func unknownKind(t irm.IPCPType) error {
 		Next("it has these types: %s", strings.Join(have, ", "))
 }
 
-// newIPCP makes IPCPs, each behind its guard. The host hears of a failure.
-func newIPCP(log *slog.Logger) func(irm.IPCPType, ipcp.Identity, ipcp.Host) (ipcp.IPCP, error) {
-	return func(t irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error) {
-		build := kinds[t]
-		if build == nil {
-			return nil, unknownKind(t)
+// newIPCP makes IPCPs, of the kinds in own or else of this build, each behind
+// its guard. The host hears of a failure.
+func newIPCP(own map[irm.IPCPType]ipcp.Constructor) func(*slog.Logger) func(irm.IPCPType, ipcp.Identity, ipcp.Host) (ipcp.IPCP, error) {
+	return func(log *slog.Logger) func(irm.IPCPType, ipcp.Identity, ipcp.Host) (ipcp.IPCP, error) {
+		return func(t irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error) {
+			build := own[t]
+			if build == nil {
+				build = kinds[t]
+			}
+			if build == nil {
+				return nil, unknownKind(t)
+			}
+			var failed func(error)
+			if h, ok := host.(registry.Failure); ok {
+				failed = h.Failed
+			}
+			g, err := ipcp.Start(t, build, ipcp.Env{Identity: id, Host: host, Log: log}, failed)
+			if err != nil {
+				return nil, err
+			}
+			return g, nil
 		}
-		var failed func(error)
-		if h, ok := host.(registry.Failure); ok {
-			failed = h.Failed
-		}
-		g, err := ipcp.Start(t, build, ipcp.Env{Identity: id, Host: host, Log: log}, failed)
-		if err != nil {
-			return nil, err
-		}
-		return g, nil
 	}
 }

@@ -26,7 +26,7 @@ import (
 func TestALayerCarriesFlowsToAClient(t *testing.T) {
 	n := &Node{clients: make(map[int]*ouroboros.Client), next: FirstClient}
 	n.fabric = fabric.New(n.newPort)
-	make := newIPCP(nil)
+	make := newIPCP(nil)(nil)
 	var layer ipcp.IPCP
 	r, err := registry.New(registry.Config{
 		Fabric: n.fabric,

@@ -70,6 +70,10 @@ type Config struct {
 	RequestWait  time.Duration // how long a bound process has to accept; default 1 s
 	AllocTimeout time.Duration // of allocations without a deadline; default 20 s
 	ClockSlack   time.Duration // how far the clock of another node may be ahead of this one's; default 100 ms
+
+	// Kinds are IPCPs of other kinds than the built-in ones, or in their place.
+	// They are for the tests of this module, whose networks lie in memory.
+	Kinds map[irm.IPCPType]ipcp.Constructor
 }
 
 // closeWait bounds Close.
@@ -94,7 +98,7 @@ type Node struct {
 }
 
 // New starts a node.
-func New(cfg Config) (*Node, error) { return start(cfg, newIPCP) }
+func New(cfg Config) (*Node, error) { return start(cfg, newIPCP(cfg.Kinds)) }
 
 // start is New with the IPCPs that build makes.
 func start(cfg Config, build func(*slog.Logger) func(irm.IPCPType, ipcp.Identity, ipcp.Host) (ipcp.IPCP, error)) (*Node, error) {
