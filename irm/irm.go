@@ -310,10 +310,11 @@ type Status struct {
 }
 
 // Event is a change of the node. Kind and Action are words: "ipcp" created,
-// destroyed, bootstrapped, enrolled, failed; "name" created, destroyed,
-// registered, unregistered, bound, unbound; "process" announced, exited,
-// started; "flow" allocated, deallocated, refused, down; "lost" when some
-// were missed.
+// destroyed, bootstrapped, enrolled, connected, disconnected, failed; "name"
+// created, destroyed, registered, unregistered, bound, unbound; "process"
+// announced, exited, started; "flow" allocated, deallocated, refused, down;
+// "lost" when some were missed. The connections are those that were made by
+// ConnectIPCP; Detail says of which component and with whom.
 type Event struct {
 	Time   time.Time
 	Kind   string

@@ -43,9 +43,9 @@ func (h *Process) AllocNow(dst string, spec qos.Spec) *Grant {
 		r.mu.Unlock()
 		return nil
 	}
-	var self *proc
+	var self shunned
 	if p.ipcp != nil {
-		self = p
+		self = shunned{p: {}}
 	}
 	a := n.take(self)
 	if a == nil {
@@ -79,9 +79,9 @@ func (h *Process) alloc(ctx context.Context, dst string, spec qos.Spec) (*Grant,
 	}
 	defer h.leave()
 
-	var self *proc
+	var self shunned
 	if p.ipcp != nil {
-		self = p
+		self = shunned{p: {}}
 	}
 	limited := false
 	for {
@@ -166,8 +166,13 @@ func (h *Process) Join(ctx context.Context, layer string) (*Grant, error) {
 	defer h.leave()
 	var e *ipcpEntry
 	for _, c := range r.ipcps.sorted {
-		if c.state == stateUp && c.joined && c.layer.Name == layer && c.proc != h.proc {
-			e = c
+		if c.state != stateUp || !c.joined || c.layer.Name != layer || c.proc == h.proc {
+			continue
+		}
+		if e == nil || c.kind == irm.Broadcast {
+			e = c // of several layers that are called so, the one that can be joined
+		}
+		if c.kind == irm.Broadcast {
 			break
 		}
 	}

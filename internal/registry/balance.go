@@ -12,9 +12,9 @@ import (
 // that arrived from a layer. r.mu guards it.
 type request struct {
 	n     *serviceName
-	from  *proc  // whose request it is; nil when it came from a layer
-	not   *proc  // is not to serve it: an IPCP never gets a flow to itself
-	seq   uint64 // since when it waits
+	from  *proc   // whose request it is; nil when it came from a layer
+	not   shunned // are not to serve it: an IPCP never gets a flow to itself
+	seq   uint64  // since when it waits
 	elem  *list.Element
 	got   *Accept       // was handed over, reserved
 	wake  chan struct{} // one token: look again
@@ -73,7 +73,7 @@ func (r *Registry) oldestWanting(p *proc) *request {
 	for n := range p.wanted {
 		for e := n.queue.Front(); e != nil; e = e.Next() {
 			q := e.Value.(*request)
-			if q.not == p {
+			if q.not.has(p) {
 				continue
 			}
 			if oldest == nil || q.seq < oldest.seq {
@@ -87,10 +87,10 @@ func (r *Registry) oldestWanting(p *proc) *request {
 
 // take reserves the pending accept that the balance policy chooses; nil when
 // no process has one. r.mu is held.
-func (n *serviceName) take(not *proc) *Accept {
+func (n *serviceName) take(not shunned) *Accept {
 	var chosen *binding
 	for _, b := range n.bound {
-		if b.p == not || b.p.accepts.Len() == 0 {
+		if not.has(b.p) || b.p.accepts.Len() == 0 {
 			continue
 		}
 		if n.info.Balance == irm.RoundRobin {

@@ -243,6 +243,9 @@ func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.F
 	if err == nil && e.state != stateUp {
 		err = errno.New(errno.FlowDown, "the IPCP %q has ended", e.name)
 	}
+	if user := h.proc.ipcp; err == nil && user != nil && e.standsOn(user) {
+		err = errno.New(errno.IPCP, "the layer %q runs over the IPCP %q itself", e.layer.Name, user.name)
+	}
 	if err != nil {
 		r.freeIDs(id, 0)
 		r.mu.Unlock()

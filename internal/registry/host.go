@@ -120,7 +120,8 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 		return nil, err
 	}
 	r.mu.Lock()
-	a, err := r.reserve(ctx, &request{n: n, not: e.proc}, e.handle.ctx.Done())
+	not := e.shuns()
+	a, err := r.reserve(ctx, &request{n: n, not: not}, e.handle.ctx.Done())
 	if err == nil && a == nil {
 		err = errno.New(errno.IPCP, "no process is bound to %q", n.info.Name)
 	}
@@ -138,7 +139,7 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 		r.mu.Unlock()
 		return nil, err
 	}
-	return &offer{r: r, e: e, n: n, a: a, data: data, spec: req.QoS, mpl: req.MPL}, nil
+	return &offer{r: r, e: e, n: n, not: not, a: a, data: data, spec: req.QoS, mpl: req.MPL}, nil
 }
 
 // wanted finds the name of an arrived request.
@@ -183,6 +184,7 @@ type offer struct {
 	n *serviceName
 	a *Accept
 
+	not  shunned
 	data []byte // the response
 	spec qos.Spec
 	mpl  time.Duration
@@ -197,7 +199,7 @@ func (o *offer) Complete(f flow.Flow) {
 	r := o.r
 	r.mu.Lock()
 	if !o.a.usable() {
-		o.a = o.n.take(o.e.proc)
+		o.a = o.n.take(o.not)
 	}
 	a := o.a
 	r.mu.Unlock()

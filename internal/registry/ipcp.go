@@ -12,7 +12,6 @@ import (
 	"ouroboros/internal/ipcp"
 	"ouroboros/internal/ipcp/hash"
 	"ouroboros/irm"
-	"ouroboros/qos"
 )
 
 // FirstIPCP is the lowest pid of an IPCP. Linux never gives a process such a
@@ -51,7 +50,9 @@ type ipcpEntry struct {
 	layer  irm.LayerInfo
 	cfg    *irm.Config // what it was bootstrapped with
 	enroll string      // or enrolled with
-	later  []string    // names to register once it is enrolled again
+	later  []string    // names that are registered when it is in its layer again
+	conns  []*connection
+	yield  context.CancelFunc // ends an attempt by Persist that holds join; else nil
 	proc   *proc
 	handle *Process
 	regs   map[*serviceName][]byte // names registered in the layer
@@ -267,7 +268,7 @@ func (r *Registry) BootstrapIPCP(ctx context.Context, pid int, cfg *irm.Config) 
 	}
 	info, err := r.enterLayer(ctx, e, bootstrapWait, "bootstrapped", func(ctx context.Context) (irm.LayerInfo, error) {
 		return e.impl.Bootstrap(ctx, cfg)
-	}, func() { e.cfg = cfg })
+	}, func() { e.cfg, e.enroll, e.later, e.conns = cfg, "", nil, nil })
 	if err != nil {
 		return irm.LayerInfo{}, because(err, "cannot bootstrap %q", e.name)
 	}
@@ -285,11 +286,35 @@ func (r *Registry) EnrollIPCP(ctx context.Context, pid int, dst string) (irm.Lay
 	}
 	info, err := r.enterLayer(ctx, e, enrollWait, "enrolled", func(ctx context.Context) (irm.LayerInfo, error) {
 		return e.impl.Enroll(ctx, dst)
-	}, func() { e.enroll = dst })
+	}, func() { e.cfg, e.enroll = nil, dst })
 	if err != nil {
-		return irm.LayerInfo{}, because(err, "cannot enroll %q with %q", e.name, dst)
+		return irm.LayerInfo{}, because(r.unreached(err, dst), "cannot enroll %q with %q", e.name, dst)
 	}
 	return info, nil
+}
+
+// unreached gives an error of an enrolment or a connection the next step: who
+// tries does not look for a program but for a member of the layer.
+func (r *Registry) unreached(err error, dst string) error {
+	if !errors.Is(err, errno.NameError) && !errors.Is(err, errno.IPCP) {
+		return err
+	}
+	var d *errno.Detail
+	if !errors.As(err, &d) {
+		d = errno.New(err, "%v", err)
+	}
+	out := *d
+	r.mu.Lock()
+	below := false
+	for _, e := range r.ipcps.sorted {
+		below = below || e.joined && e.kind != irm.Broadcast
+	}
+	r.mu.Unlock()
+	if !below {
+		return out.Next("this node is in no layer that could lead there; make it a member of one first: irm ipcp bootstrap, irm ipcp enroll")
+	}
+	return out.Next("at the node of that member, bind its IPCP to the name and register it in a layer that both nodes are in: "+
+		"irm bind ipcp IPCP name %s; irm name register %s layer LAYER", dst, dst)
 }
 
 // enterLayer brings an IPCP into a layer, one attempt at a time. kept runs with
@@ -298,6 +323,13 @@ func (r *Registry) enterLayer(ctx context.Context, e *ipcpEntry, most time.Durat
 	try func(context.Context) (irm.LayerInfo, error), kept func()) (irm.LayerInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
+	if !isPersistent(ctx) {
+		r.mu.Lock()
+		if e.yield != nil {
+			e.yield()
+		}
+		r.mu.Unlock()
+	}
 	select {
 	case e.join <- struct{}{}:
 		defer func() { <-e.join }()
@@ -306,6 +338,14 @@ func (r *Registry) enterLayer(ctx context.Context, e *ipcpEntry, most time.Durat
 	}
 	r.mu.Lock()
 	joined, layer := e.joined, e.layer.Name
+	if isPersistent(ctx) {
+		e.yield = cancel
+		defer func() {
+			r.mu.Lock()
+			e.yield = nil
+			r.mu.Unlock()
+		}()
+	}
 	r.mu.Unlock()
 	if joined {
 		return irm.LayerInfo{}, errno.New(errno.IPCPState, "it is in layer %q already", layer).
@@ -313,8 +353,9 @@ func (r *Registry) enterLayer(ctx context.Context, e *ipcpEntry, most time.Durat
 	}
 	info, err := try(ctx)
 	if err != nil {
-		if ctx.Err() != nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-			err = ended(ctx, "it took too long")
+		var said *errno.Detail // knows at which step it was
+		if ctx.Err() != nil && !errors.As(err, &said) {
+			err = ended(ctx, "it took longer than %v", most)
 		}
 		return irm.LayerInfo{}, err
 	}
@@ -327,45 +368,19 @@ func (r *Registry) enterLayer(ctx context.Context, e *ipcpEntry, most time.Durat
 	kept()
 	r.publish(irm.Event{Kind: "ipcp", Action: action, Name: e.name, PID: e.pid, Layer: info.Name})
 	r.dirty()
+	r.stir()
 	return info, nil
-}
-
-// ConnectIPCP makes the connection of a component to a neighbour.
-func (r *Registry) ConnectIPCP(ctx context.Context, pid int, component, dst string, spec qos.Spec) error {
-	return r.connection(ctx, pid, component, dst, "connect", func(ctx context.Context, e *ipcpEntry) error {
-		return e.impl.Connect(ctx, component, dst, spec)
-	})
-}
-
-// DisconnectIPCP ends it.
-func (r *Registry) DisconnectIPCP(ctx context.Context, pid int, component, dst string) error {
-	return r.connection(ctx, pid, component, dst, "disconnect", func(ctx context.Context, e *ipcpEntry) error {
-		return e.impl.Disconnect(ctx, component, dst)
-	})
-}
-
-func (r *Registry) connection(ctx context.Context, pid int, component, dst, doing string, f func(context.Context, *ipcpEntry) error) error {
-	e, err := r.lookupIPCP(pid)
-	if err == nil {
-		err = irm.CheckName("destination", dst)
-	}
-	if err == nil && component != irm.DataTransfer && component != irm.Management {
-		err = errno.New(errno.Invalid, "component %q is unknown", component).Next("use %q or %q", irm.DataTransfer, irm.Management)
-	}
-	if err != nil {
-		return because(err, "cannot %s the IPCP", doing)
-	}
-	ctx, cancel := context.WithTimeout(ctx, connectWait)
-	defer cancel()
-	if err := f(ctx, e); err != nil {
-		return because(err, "cannot %s %s of %q and %q", doing, component, e.name, dst)
-	}
-	return nil
 }
 
 // RegName makes a name reachable in the layer of an IPCP. The registration is
 // remembered, and goes with the name or the IPCP.
 func (r *Registry) RegName(ctx context.Context, s string, pid int) error {
+	return r.register(ctx, s, pid, false)
+}
+
+// register is RegName, again for a name that was registered before the start,
+// unless it was unregistered since.
+func (r *Registry) register(ctx context.Context, s string, pid int, again bool) error {
 	n, e, hash, err := r.registration(s, pid)
 	if err != nil {
 		return because(err, "cannot register %q", s)
@@ -376,11 +391,15 @@ func (r *Registry) RegName(ctx context.Context, s string, pid int) error {
 		return because(err, "cannot register %q in layer %q", s, e.layer.Name)
 	}
 	r.mu.Lock()
-	if n.gone || e.state != stateUp {
-		state := e.state
+	awaited := e.registered(s)
+	if n.gone || e.state != stateUp || again && !awaited {
+		undo := e.state == stateUp && n.regs[e] == nil
 		r.mu.Unlock()
-		if state == stateUp {
+		if undo {
 			e.impl.Unreg(ctx, hash)
+		}
+		if again && !awaited {
+			return nil
 		}
 		return errno.New(errno.NameError, "cannot register %q: the name or the IPCP was destroyed meanwhile", s)
 	}
@@ -393,8 +412,26 @@ func (r *Registry) RegName(ctx context.Context, s string, pid int) error {
 	return nil
 }
 
+// registered takes a name out of those that are still to be registered, and
+// reports whether it was there. r.mu is held.
+func (e *ipcpEntry) registered(s string) bool {
+	at := slices.Index(e.later, s)
+	if at < 0 {
+		return false
+	}
+	e.later = slices.Delete(e.later, at, at+1)
+	e.r.dirty()
+	return true
+}
+
 // UnregName undoes RegName.
 func (r *Registry) UnregName(ctx context.Context, s string, pid int) error {
+	r.mu.Lock()
+	if e := r.ipcps.byPID[pid]; e != nil && e.registered(s) {
+		r.mu.Unlock()
+		return nil // it was not registered again yet
+	}
+	r.mu.Unlock()
 	n, e, hash, err := r.registration(s, pid)
 	if err != nil {
 		return because(err, "cannot unregister %q", s)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,6 +28,9 @@ type testIPCP struct {
 	id   ipcp.Identity
 
 	bootstrap func(cfg *irm.Config) error
+	enroll    func(ctx context.Context, dst string) error
+	connect   func(ctx context.Context, component, dst string) error
+	reg       func(ctx context.Context) error
 	query     func(ctx context.Context) error
 	alloc     func(ctx context.Context) (flow.Flow, error)
 	join      func(ctx context.Context) (flow.Flow, error)
@@ -36,6 +41,7 @@ type testIPCP struct {
 	names map[string]bool
 	asked int
 	cfg   irm.Config
+	peers []string // component and destination of what is connected
 }
 
 func (i *testIPCP) Bootstrap(_ context.Context, cfg *irm.Config) (irm.LayerInfo, error) {
@@ -48,11 +54,52 @@ func (i *testIPCP) Bootstrap(_ context.Context, cfg *irm.Config) (irm.LayerInfo,
 	return irm.LayerInfo{Name: cfg.Layer, Hash: cfg.Hash}, nil
 }
 
-func (i *testIPCP) Enroll(_ context.Context, dst string) (irm.LayerInfo, error) {
+func (i *testIPCP) Enroll(ctx context.Context, dst string) (irm.LayerInfo, error) {
+	if i.enroll != nil {
+		if err := i.enroll(ctx, dst); err != nil {
+			return irm.LayerInfo{}, err
+		}
+	}
 	return irm.LayerInfo{Name: "enrolled", Hash: irm.SHA3_256}, nil
 }
 
-func (i *testIPCP) Reg(_ context.Context, h []byte) error {
+// Connect and Disconnect work when the test says how.
+func (i *testIPCP) Connect(ctx context.Context, component, dst string, spec qos.Spec) error {
+	if i.connect == nil {
+		return errno.NotSup
+	}
+	if err := i.connect(ctx, component, dst); err != nil {
+		return err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.peers = append(i.peers, component+" "+dst+" "+spec.String())
+	return nil
+}
+
+func (i *testIPCP) Disconnect(_ context.Context, component, dst string) error {
+	if i.connect == nil {
+		return errno.NotSup
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.peers = slices.DeleteFunc(i.peers, func(p string) bool { return strings.HasPrefix(p, component+" "+dst+" ") })
+	return nil
+}
+
+// connections lists what is connected, sorted.
+func (i *testIPCP) connections() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return strings.Join(slices.Sorted(slices.Values(i.peers)), ", ")
+}
+
+func (i *testIPCP) Reg(ctx context.Context, h []byte) error {
+	if i.reg != nil {
+		if err := i.reg(ctx); err != nil {
+			return err
+		}
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.names == nil {

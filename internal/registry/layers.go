@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"ouroboros/internal/errno"
@@ -37,15 +38,19 @@ type answer struct {
 	asked  time.Time // the last of them
 }
 
-// candidates gives the IPCPs that can be asked for the name. r.mu is held.
-func (r *Registry) candidates(h *Process, dst string) []answer {
-	var asked []answer
+// candidates gives the IPCPs that can be asked for the name, and the layers
+// that cannot because they run over the IPCP that asks. r.mu is held.
+func (r *Registry) candidates(h *Process, dst string) (asked []answer, above []string) {
 	for _, e := range r.ipcps.sorted {
-		if e.state == stateUp && e.joined && e.kind != irm.Broadcast && e.proc != h.proc {
+		switch self := h.proc.ipcp; {
+		case e.state != stateUp || !e.joined || e.kind == irm.Broadcast || e == self:
+		case self != nil && e.standsOn(self):
+			above = append(above, e.layer.Name)
+		default:
 			asked = append(asked, answer{e: e, hash: hash.Sum(e.layer.Hash, dst), rank: len(asked)})
 		}
 	}
-	return asked
+	return asked, above
 }
 
 // allocOut allocates through a layer: all are asked at the same time, and the
@@ -59,10 +64,10 @@ func (r *Registry) allocOut(ctx context.Context, h *Process, dst string, known b
 	defer cancel()
 
 	r.mu.Lock()
-	asked := r.candidates(h, dst)
+	asked, above := r.candidates(h, dst)
 	r.mu.Unlock()
 	if len(asked) == 0 {
-		return nil, errUnreachable(dst, known, nil)
+		return nil, errUnreachable(dst, known, nil, above)
 	}
 	if ctx.Err() != nil {
 		return nil, h.endedOut(ctx, dst)
@@ -79,7 +84,7 @@ func (r *Registry) allocOut(ctx context.Context, h *Process, dst string, known b
 			return nil, h.endedOut(ctx, dst)
 		}
 		if q == nil {
-			return nil, errUnreachable(dst, known, poll.failed)
+			return nil, errUnreachable(dst, known, poll.failed, above)
 		}
 		if q.silent > 0 {
 			select {
@@ -229,7 +234,7 @@ func (h *Process) endedOut(ctx context.Context, dst string) error {
 }
 
 // errUnreachable is for a name to which no layer has a way.
-func errUnreachable(dst string, known bool, failed []answer) error {
+func errUnreachable(dst string, known bool, failed []answer, above []string) error {
 	// A layer that had said yes knows most, then one that could not work; those
 	// that have never heard of the name come last.
 	for _, f := range failed {
@@ -241,6 +246,13 @@ func errUnreachable(dst string, known bool, failed []answer) error {
 		if !errors.Is(f.err, errno.NameError) && !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
 			return because(f.err, "no layer reaches it")
 		}
+	}
+	if len(above) > 0 {
+		sentinel := errno.NameError
+		if known {
+			sentinel = errno.IPCP
+		}
+		return errno.New(sentinel, "no layer below knows it; not asked were those that run over this IPCP: %s", strings.Join(above, ", "))
 	}
 	if !known {
 		return errno.New(errno.NameError, "nobody knows that name: neither this node nor a layer that it is in").

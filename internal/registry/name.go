@@ -122,6 +122,7 @@ func (r *Registry) DestroyName(ctx context.Context, s string) error {
 	}
 	for _, e := range r.ipcps.sorted {
 		delete(e.regs, n)
+		e.registered(s)
 	}
 	clear(n.regs)
 	delete(r.names, s)

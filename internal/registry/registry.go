@@ -49,6 +49,7 @@ type Registry struct {
 	ids      idSet
 	ipcps    ipcpTable
 	watchers map[*watcher]struct{}
+	news     chan struct{} // closed when an IPCP has entered a layer or was connected
 	count    counters
 }
 
@@ -77,6 +78,7 @@ func New(cfg Config) (*Registry, error) {
 		ipcps:    newIPCPTable(),
 		server:   oap.NewServer(oap.ServerConfig{Slack: cfg.ClockSlack}),
 		watchers: make(map[*watcher]struct{}),
+		news:     make(chan struct{}),
 	}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	if cfg.Store != nil {

@@ -3,9 +3,11 @@ package registry
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
+	"ouroboros/internal/errno"
 	"ouroboros/irm"
 )
 
@@ -104,13 +106,15 @@ func (r *Registry) snapshot() *Snapshot {
 			continue
 		}
 		saved := SavedIPCP{PID: e.pid, Name: e.name, Type: e.kind, Config: e.cfg, Enroll: e.enroll, Bound: e.proc.nameList()}
+		saved.Names = slices.Clone(e.later)
 		for n := range e.regs {
 			saved.Names = append(saved.Names, n.info.Name)
 		}
-		if !e.joined {
-			saved.Names = e.later
-		}
 		slices.Sort(saved.Names)
+		saved.Names = slices.Compact(saved.Names)
+		for _, c := range e.conns {
+			saved.Connections = append(saved.Connections, c.SavedConnection)
+		}
 		s.IPCPs = append(s.IPCPs, saved)
 	}
 	for _, f := range r.saver.failed {
@@ -169,8 +173,9 @@ func (r *Registry) restore() {
 	}
 }
 
-// restoreIPCP makes a saved IPCP again. One that had been enrolled is enrolled
-// in the background, since its neighbour may start at the same time.
+// restoreIPCP makes a saved IPCP again. What it takes a neighbour for, an
+// enrolment and connections, is done in the background: that may start at the
+// same time, or later.
 func (r *Registry) restoreIPCP(s SavedIPCP) error {
 	e, err := r.createIPCP(s.Name, s.Type, s.PID)
 	if err != nil {
@@ -181,49 +186,98 @@ func (r *Registry) restoreIPCP(s SavedIPCP) error {
 			r.log.Error("a binding of a saved IPCP cannot be restored", "ipcp", s.Name, "name", n, "err", err)
 		}
 	}
-	switch {
-	case s.Config != nil:
+	if s.Config != nil {
 		if _, err := r.BootstrapIPCP(r.ctx, e.pid, s.Config); err != nil {
 			r.endIPCP(e)
 			return err
 		}
-		r.restoreRegs(e, s.Names)
+	}
+	r.mu.Lock()
+	e.later = slices.Clone(s.Names)
+	for _, c := range s.Connections {
+		e.conns = append(e.conns, &connection{SavedConnection: c})
+	}
+	if s.Config == nil {
+		e.enroll = s.Enroll
+	}
+	r.mu.Unlock()
+	switch {
+	case s.Config != nil && e.kind == irm.Unicast:
+		r.work.Go(func() { r.comeBack(e) }) // its directory has members elsewhere
+	case s.Config != nil:
+		r.comeBack(e)
 	case s.Enroll != "":
-		r.mu.Lock()
-		e.enroll, e.later = s.Enroll, slices.Clone(s.Names)
-		r.mu.Unlock()
-		r.work.Go(func() { r.enrollAgain(r.ctx, e, s) })
+		r.work.Go(func() { r.enrollAgain(r.ctx, e, s.Enroll) })
 	}
 	return nil
 }
 
-func (r *Registry) restoreRegs(e *ipcpEntry, names []string) {
-	for _, n := range names {
-		if err := r.RegName(r.ctx, n, e.pid); err != nil {
-			r.log.Error("a saved registration cannot be restored", "name", n, "ipcp", e.name, "err", err)
+// enrollAgain tries until the IPCP is in its layer, was destroyed, or the node
+// ends, and then makes it what it was.
+func (r *Registry) enrollAgain(ctx context.Context, e *ipcpEntry, dst string) {
+	err := r.persist(ctx, e, "enroll with "+dst, func(ctx context.Context) error {
+		_, err := r.EnrollIPCP(ctx, e.pid, dst)
+		if errors.Is(err, errno.IPCPState) && r.isJoined(e) {
+			return nil // somebody else has done it
 		}
+		return err
+	})
+	if err != nil {
+		if ctx.Err() == nil && r.lives(e) {
+			r.log.Error("a saved IPCP cannot enroll any more; it is kept for the next start", "ipcp", e.name, "dst", dst, "err", err)
+		}
+		return
+	}
+	r.comeBack(e)
+}
+
+// comeBack makes an IPCP that is in its layer what it was before the start.
+func (r *Registry) comeBack(e *ipcpEntry) {
+	r.restoreRegs(e)
+	r.reconnect(r.ctx, e)
+}
+
+func (r *Registry) isJoined(e *ipcpEntry) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return e.joined
+}
+
+// restoreRegs registers the names of the time before the start again. Those
+// that a directory does not take now are tried on in the background.
+func (r *Registry) restoreRegs(e *ipcpEntry) {
+	r.mu.Lock()
+	names := slices.Clone(e.later)
+	r.mu.Unlock()
+	for _, n := range names {
+		if r.registerAgain(r.ctx, e, n) == nil {
+			continue
+		}
+		r.work.Go(func() {
+			err := r.persist(r.ctx, e, "register "+n, func(ctx context.Context) error { return r.registerAgain(ctx, e, n) })
+			if err != nil && r.ctx.Err() == nil && r.lives(e) {
+				r.log.Error("a saved registration cannot be restored", "name", n, "ipcp", e.name, "err", err)
+			}
+		})
 	}
 }
 
-// enrollAgain tries until the IPCP is in its layer, was destroyed, or the node
-// ends.
-func (r *Registry) enrollAgain(ctx context.Context, e *ipcpEntry, s SavedIPCP) {
-	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
-		_, err := r.EnrollIPCP(ctx, e.pid, s.Enroll)
-		if err == nil {
-			r.restoreRegs(e, s.Names)
-			return
-		}
-		r.log.Warn("a saved IPCP could not enroll yet", "ipcp", s.Name, "dst", s.Enroll, "again in", pause, "err", err)
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-e.ended:
-			t.Stop()
-			return
-		case <-ctx.Done():
-			t.Stop()
-			return
+// registerAgain registers a name unless it is not wanted any more.
+func (r *Registry) registerAgain(ctx context.Context, e *ipcpEntry, n string) error {
+	r.mu.Lock()
+	wanted := slices.Contains(e.later, n)
+	r.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	err := r.register(ctx, n, e.pid, true)
+	if errors.Is(err, errno.NameError) { // the name was saved with it: it was destroyed
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.names[n] == nil {
+			e.registered(n)
+			return nil
 		}
 	}
+	return err
 }

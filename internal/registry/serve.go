@@ -155,7 +155,7 @@ func (r *Registry) serving(ctx context.Context, q *request) service {
 // r.mu is held.
 func (r *Registry) busy(q *request) bool {
 	for _, b := range q.n.bound {
-		if b.p == q.not {
+		if q.not.has(b.p) {
 			continue
 		}
 		if !b.silent() {
@@ -178,7 +178,7 @@ func (b *binding) silent() bool { return b.byProgram && b.p.lastAccept == 0 }
 // r.mu is held.
 func (r *Registry) idleError(q *request) error {
 	for _, b := range q.n.bound {
-		if b.p != q.not && !b.silent() {
+		if !q.not.has(b.p) && !b.silent() {
 			return errno.New(errno.IPCP, "process %d (%s) is bound to %q but did not accept within %v",
 				b.p.id.PID, b.p.program, q.n.info.Name, r.cfg.RequestWait).
 				Next("see whether it hangs, or has as many flows as it can serve")

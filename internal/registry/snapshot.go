@@ -1,6 +1,9 @@
 package registry
 
-import "ouroboros/irm"
+import (
+	"ouroboros/irm"
+	"ouroboros/qos"
+)
 
 // Store keeps what an administrator has set up, for the next start.
 type Store interface {
@@ -46,4 +49,13 @@ type SavedIPCP struct {
 	Enroll string       `json:"enroll,omitempty"` // enrolled with this destination
 	Bound  []string     `json:"bound,omitempty"`  // names that the IPCP is bound to
 	Names  []string     `json:"names,omitempty"`  // names registered in its layer
+
+	Connections []SavedConnection `json:"connections,omitempty"` // made by ConnectIPCP
+}
+
+// SavedConnection is a connection of an IPCP to a neighbour.
+type SavedConnection struct {
+	Component string   `json:"component"` // irm.DataTransfer or irm.Management
+	Dst       string   `json:"dst"`
+	QoS       qos.Spec `json:"qos"`
 }
