@@ -1,0 +1,183 @@
+package connmgr
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"ouroboros/internal/errno"
+	"ouroboros/internal/flow"
+	"ouroboros/internal/packet"
+	"ouroboros/internal/wire/cep"
+	"ouroboros/qos"
+)
+
+// How a dialler tries again.
+const (
+	firstPause   = 200 * time.Millisecond
+	longestPause = 2 * time.Second
+	nameWait     = 3 * time.Second // how long a name may be unknown: a neighbour may be starting
+	garbageLimit = 3               // unreadable answers
+)
+
+// Call says who is dialled, and as whom.
+type Call struct {
+	Info cep.Message // own
+	Dst  string      // a name that members are bound to
+	QoS  qos.Spec
+
+	// Parting, if there is one, is sent before a flow is deallocated on which no
+	// answer came: the peer may have answered and waits for what follows.
+	Parting []byte
+}
+
+// Dial allocates a flow to dst and does the exchange as a component that is
+// registered. It tries again, with new flows, until ctx ends. The connection is
+// in no list; who dialled it closes it.
+//
+//	error     because
+//	ENAME     no layer knows dst
+//	ETIMEDOUT dst accepts the flow and does not answer
+//	ENOTSUP   dst has no such component, or it speaks another protocol
+//	others    the flow could not be allocated
+func (s *Switchboard) Dial(ctx context.Context, component, dst string, spec qos.Spec) (*Conn, error) {
+	c, err := s.component(component)
+	if err != nil {
+		return nil, err
+	}
+	return s.Call(ctx, Call{Info: c.Info(), Dst: dst, QoS: spec})
+}
+
+// Call is Dial for a component that need not be registered.
+func (s *Switchboard) Call(ctx context.Context, call Call) (*Conn, error) {
+	inner, cancel := s.within(ctx)
+	defer cancel()
+	var last error // that says more than "the time is over"
+	var unknown time.Time
+	garbage := 0
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		c, err := s.attempt(inner, call)
+		if err == nil {
+			return c, nil
+		}
+		if s.ctx.Err() != nil {
+			return nil, errGone()
+		}
+		if last == nil || inner.Err() == nil {
+			last = err
+		}
+		if !errors.Is(err, errno.NameError) {
+			unknown = time.Time{}
+		} else if unknown.IsZero() {
+			unknown = time.Now()
+		}
+		var u *unreadable
+		if errors.As(err, &u) {
+			garbage++
+		}
+		switch {
+		case final(err), garbage == garbageLimit, !unknown.IsZero() && time.Since(unknown) >= nameWait:
+			return nil, err
+		case !sleep(inner, jitter(pause)):
+			if s.ctx.Err() != nil {
+				return nil, errGone()
+			}
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return nil, ctx.Err()
+			}
+			return nil, last
+		}
+	}
+}
+
+// final reports whether another attempt cannot do better.
+func final(err error) bool {
+	for _, e := range []error{errno.NotSup, errno.AuthFailed, errno.Crypt, errno.Invalid, errno.MsgSize} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// jitter spreads what many may do at the same time.
+func jitter(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2) }
+
+// attempt allocates one flow and does the exchange.
+func (s *Switchboard) attempt(ctx context.Context, call Call) (*Conn, error) {
+	f, err := s.env.Host.Alloc(ctx, call.Dst, s.patient(call.QoS))
+	if err != nil {
+		s.count.unallocated.Add(1)
+		return nil, About(err, "no flow to %q", call.Dst)
+	}
+	conn := flow.NewConn(f, s.env.Go)
+	reply, err := s.exchange(ctx, conn, call)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	s.count.dialled.Add(1)
+	c := s.newConn(conn, reply)
+	c.dst, c.dialled = call.Dst, true
+	return c, nil
+}
+
+// patient sets the peer time-out.
+func (s *Switchboard) patient(spec qos.Spec) qos.Spec {
+	if s.opts.Silence > 0 && spec.Timeout == qos.DefaultTimeout {
+		spec.Timeout = uint32(min(max(s.opts.Silence.Milliseconds(), 1), 1<<32-1))
+	}
+	return spec
+}
+
+// exchange sends the own message and checks the peer's.
+func (s *Switchboard) exchange(ctx context.Context, conn *flow.Conn, call Call) (cep.Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	err := conn.Send(ctx, message(call.Info))
+	var reply cep.Message
+	if err == nil {
+		reply, err = receive(ctx, conn)
+	}
+	var garbage *unreadable
+	switch {
+	case errors.As(err, &garbage):
+		s.count.garbled.Add(1)
+		return reply, &errno.Detail{Err: garbage, Cause: quoted(call.Dst, "answers with something unreadable: "+garbage.why.Error()),
+			Hint: "see that a member of the layer is bound to that name, and no other program"}
+	case errors.Is(err, errno.FlowDown):
+		s.count.unanswered.Add(1)
+		return reply, errno.New(errno.FlowDown, "the member %q accepted the flow and closed it without an answer", call.Dst).
+			Next("see that the IPCP there is a member of the layer")
+	case err != nil:
+		s.count.unanswered.Add(1)
+		s.part(conn, call.Parting)
+		return reply, errno.New(errno.TimedOut, "the member %q accepted the flow and did not answer", call.Dst).
+			Next("see that the IPCP there is a member of the layer")
+	case reply.Refusal():
+		s.count.denied.Add(1)
+		return reply, errno.New(errno.NotSup, "the member %q has no component %q", call.Dst, call.Info.Component).
+			Next("see that the IPCP there is in the layer and of the same type")
+	case reply.Component != call.Info.Component:
+		s.count.denied.Add(1)
+		return reply, errno.New(errno.NotSup, "the member %q was asked for the component %q and answers as %q",
+			call.Dst, call.Info.Component, reply.Component).Next("see that the IPCP there is of the same type")
+	}
+	if err := call.Info.Agrees(reply); err != nil {
+		s.count.denied.Add(1)
+		return reply, errno.New(errno.NotSup, "the component %q of the member %q is another: %v", call.Info.Component, call.Dst, err).
+			Next("see that the IPCP there is of the same type and version")
+	}
+	return reply, nil
+}
+
+// part sends a last packet.
+func (s *Switchboard) part(conn *flow.Conn, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, answerWait)
+	defer cancel()
+	_ = conn.Send(ctx, packet.From(p)) // the flow is given up in any case
+}
