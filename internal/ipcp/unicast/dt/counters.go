@@ -86,10 +86,34 @@ func (e *Engine) Show() map[string]any {
 		"max_ttl":             int(e.cfg.MaxTTL),
 		"destinations":        len(e.table.Load().to),
 		"ports":               shown,
+		"forwarding":          e.forwarding(),
 		"dropped_no_route":    e.count.noRouteLocal.Load(),
 		"congestion_marking":  e.cfg.Mark,
 		"equal_cost_spraying": e.cfg.Spread,
 	}
+}
+
+// shownRoutes is the most destinations that Show lists one by one.
+const shownRoutes = 1000
+
+// forwarding lists the neighbours that lead to each destination now, in the
+// order in which they are tried.
+func (e *Engine) forwarding() map[string][]string {
+	to := e.table.Load().to
+	shown := make(map[string][]string, min(len(to), shownRoutes))
+	for dst, r := range to {
+		if len(shown) == shownRoutes {
+			break
+		}
+		next := make([]string, 0, len(r.hops))
+		for _, ports := range r.hops {
+			if i := slices.IndexFunc(ports, (*Port).Up); i >= 0 {
+				next = append(next, ports[i].peer.String())
+			}
+		}
+		shown[dst.String()] = next
+	}
+	return shown
 }
 
 func (p *Port) show() map[string]any {

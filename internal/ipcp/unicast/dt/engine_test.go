@@ -230,6 +230,21 @@ func TestThePacketAfterALostCarrierTakesTheAlternate(t *testing.T) {
 	}
 }
 
+func TestTheHopsThatAreShownAreThoseThatAreUp(t *testing.T) {
+	e := New(Config{Own: own, MaxTTL: 60})
+	a, _ := connect(e, 2, 1000, 0), connect(e, 3, 1000, 0)
+	e.Install(map[wire.Addr]Hops{9: via(0, 2, 3), 8: via(0, 4)})
+	shown := func() map[string][]string { return e.Show()["forwarding"].(map[string][]string) }
+	to, two, three := wire.Addr(9).String(), wire.Addr(2).String(), wire.Addr(3).String()
+	if got := shown(); len(got) != 1 || !slices.Equal(got[to], []string{two, three}) {
+		t.Errorf("shown: %v", got)
+	}
+	a.port.Event(flow.EventDown)
+	if got := shown(); !slices.Equal(got[to], []string{three}) {
+		t.Errorf("shown: %v", got)
+	}
+}
+
 func TestEqualPathsAreSharedAndAFlowKeepsItsOwn(t *testing.T) {
 	e := New(Config{Own: own, MaxTTL: 60, Spread: true})
 	ns := []*neighbour{connect(e, 2, 10000, 0), connect(e, 3, 10000, 0), connect(e, 4, 10000, 0)}
