@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
+	"sync"
+	"time"
 
 	"ouroboros/internal/errno"
 	"ouroboros/irm"
@@ -46,26 +50,83 @@ func reason(err error) string {
 	return err.Error()
 }
 
+// grace is how long Apply waits for neighbours before it lets the rest of the
+// work go on behind it.
+const grace = 5 * time.Second
+
+// patient is a node that tries on what cannot be done before others are there;
+// a registry.Registry is one. The first error that Persist gives is final.
+type patient interface {
+	Persist(ctx context.Context, pid int, what string, try func(context.Context) error) error
+	Connected(pid int, component, dst string) bool
+}
+
+// Rest is the work that goes on behind Apply: enrolments and connections with
+// neighbours that cannot be reached yet, and what comes after them.
+type Rest struct {
+	// Failed gives an *Error for each thing that turned out to be impossible,
+	// and is closed when the work is over: all is done, or ctx has ended. It
+	// has to be read.
+	Failed <-chan error
+
+	a *applier
+}
+
+// Waiting names the sections of the file that are not yet as they say.
+func (r *Rest) Waiting() []string {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.a.waiting))
+}
+
 // Apply makes the node what the file says, in the order that the package
 // describes. What exists already, as after a restart that kept its state, is
 // taken as it is. The first failure ends the work; its error is an *Error
 // with the place in the file, and what was done before stays.
-func Apply(ctx context.Context, svc irm.Service, f *File) error {
+//
+// A neighbour that cannot be reached is no failure for a node that is patient:
+// then Apply returns after a few seconds, and the Rest goes on until ctx ends.
+func Apply(ctx context.Context, svc irm.Service, f *File) (*Rest, error) {
 	if err := f.Check(); err != nil {
-		return err
+		return nil, err
 	}
-	a := applier{svc: svc, f: f}
+	a := &applier{svc: svc, f: f, waiting: make(map[string]int), failures: make(chan error, 1)}
+	a.patient, _ = svc.(patient)
 	for _, n := range f.Names {
 		if err := a.name(ctx, n); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	// A failure ends what has begun, too.
+	life, end := context.WithCancel(ctx)
 	for _, p := range f.steps() {
-		if err := a.ipcp(ctx, p); err != nil {
-			return err
+		if err := a.ipcp(life, p); err != nil {
+			end()
+			a.work.Wait()
+			return nil, err
 		}
 	}
-	return nil
+	go func() {
+		defer end()
+		a.work.Wait()
+		close(a.failures)
+	}()
+	rest := &Rest{Failed: a.failures, a: a}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case err, failed := <-a.failures:
+		if !failed { // nothing is left
+			return rest, nil
+		}
+		end()
+		for range a.failures { // until all has ended
+		}
+		return nil, err
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return rest, nil
 }
 
 // steps gives the IPCPs in the order in which they are made.
@@ -82,16 +143,22 @@ func (f *File) steps() []*IPCP {
 }
 
 type applier struct {
-	svc irm.Service
-	f   *File
+	svc      irm.Service
+	patient  patient // nil when svc is not
+	f        *File
+	work     sync.WaitGroup
+	failures chan error
+
+	mu      sync.Mutex
+	waiting map[string]int // parts of the work that are not done, by section
 }
 
 // failed says which section could not be done, and why.
-func (a applier) failed(at span, err error, format string, args ...any) error {
+func (a *applier) failed(at span, err error, format string, args ...any) error {
 	return a.f.errorAt(at, err, "", "%s: %s", fmt.Sprintf(format, args...), err)
 }
 
-func (a applier) name(ctx context.Context, n *Name) error {
+func (a *applier) name(ctx context.Context, n *Name) error {
 	where := "[name." + quoteKey(n.Info.Name) + "]"
 	if err := a.svc.CreateName(ctx, n.Info); err != nil && !errors.Is(err, errno.Exist) {
 		return a.failed(n.at, err, "%s: cannot create the name", where)
@@ -111,7 +178,7 @@ type impersonator interface {
 	BindProgramAs(ctx context.Context, b irm.ProgramBinding, uid, gid uint32) error
 }
 
-func (a applier) bind(ctx context.Context, n *Name, p Program) error {
+func (a *applier) bind(ctx context.Context, n *Name, p Program) error {
 	if n.User == nil {
 		return a.svc.BindProgram(ctx, p.ProgramBinding)
 	}
@@ -125,53 +192,127 @@ func (a applier) bind(ctx context.Context, n *Name, p Program) error {
 	return errno.New(errno.NotSup, "this node cannot start programs as another user").Next("remove user")
 }
 
-func (a applier) ipcp(ctx context.Context, p *IPCP) error {
-	where := "[" + p.Type.String() + "." + quoteKey(p.Name) + "]"
+func (p *IPCP) where() string { return "[" + p.Type.String() + "." + quoteKey(p.Name) + "]" }
+
+// ipcp makes an IPCP. What may take a neighbour is done behind it by a node
+// that is patient.
+func (a *applier) ipcp(ctx context.Context, p *IPCP) error {
 	pid, layer, err := a.create(ctx, p)
 	if err != nil {
-		return a.failed(p.at, err, "%s: cannot create the IPCP", where)
+		return a.failed(p.at, err, "%s: cannot create the IPCP", p.where())
 	}
-	switch {
-	case layer != "": // is in one since before the restart
-	case p.Enrol != "":
-		info, err := a.svc.EnrollIPCP(ctx, pid, p.Enrol)
-		if err != nil {
-			return a.failed(p.atEnrol, err, "%s: cannot enrol with %q", where, p.Enrol)
-		}
-		layer = info.Name
-	case p.Bootstrap != nil:
+	if layer == "" && p.Enrol == "" && p.Bootstrap != nil {
 		info, err := a.svc.BootstrapIPCP(ctx, pid, p.Bootstrap)
 		if err != nil {
-			return a.failed(p.atLayer, err, "%s: cannot bootstrap the layer %q", where, p.Bootstrap.Layer)
+			return a.failed(p.atLayer, err, "%s: cannot bootstrap the layer %q", p.where(), p.Bootstrap.Layer)
 		}
 		layer = info.Name
+	}
+	if a.patient == nil || p.Type != irm.Unicast && p.Type != irm.Broadcast {
+		return a.furnish(ctx, p, pid, layer)
+	}
+	a.behind(ctx, p, func() error { return a.furnish(ctx, p, pid, layer) })
+	return nil
+}
+
+// behind does a part of the work for an IPCP behind Apply. That it fails
+// because ctx has ended is no news.
+func (a *applier) behind(ctx context.Context, p *IPCP, do func() error) {
+	count := func(n int) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.waiting[p.where()] += n; a.waiting[p.where()] == 0 {
+			delete(a.waiting, p.where())
+		}
+	}
+	count(1)
+	a.work.Go(func() {
+		defer count(-1)
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		select {
+		case a.failures <- err:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// furnish enrols an IPCP that is in no layer, binds it, registers the names and
+// connects it.
+func (a *applier) furnish(ctx context.Context, p *IPCP, pid int, layer string) error {
+	if layer == "" && p.Enrol != "" {
+		err := a.try(ctx, pid, "enroll with "+p.Enrol, func(ctx context.Context) (err error) {
+			layer, err = a.enrol(ctx, p, pid)
+			return err
+		})
+		if err != nil {
+			return a.failed(p.atEnrol, err, "%s: cannot enrol with %q", p.where(), p.Enrol)
+		}
 	}
 	if p.Autobind {
 		for _, name := range []string{p.Name, layer} {
 			if err := a.svc.BindProcess(ctx, pid, name); err != nil && !errors.Is(err, errno.Exist) {
-				return a.failed(p.atBind, err, "%s: cannot bind the IPCP to the name %q", where, name)
+				return a.failed(p.atBind, err, "%s: cannot bind the IPCP to the name %q", p.where(), name)
 			}
+		}
+	}
+	if a.patient != nil {
+		for _, c := range p.Conn { // each for itself, and none waits for a directory
+			a.behind(ctx, p, func() error { return a.conn(ctx, p, pid, c) })
 		}
 	}
 	for _, r := range p.Reg {
 		err := a.svc.CreateName(ctx, irm.NameInfo{Name: r.Value, Balance: irm.Spill})
 		if err == nil || errors.Is(err, errno.Exist) {
-			err = a.svc.RegName(ctx, r.Value, pid)
+			err = a.try(ctx, pid, "register "+r.Value, func(ctx context.Context) error {
+				return a.svc.RegName(ctx, r.Value, pid)
+			})
 		}
 		if err != nil {
-			return a.failed(r.at, err, "%s: cannot register the name %q", where, r.Value)
+			return a.failed(r.at, err, "%s: cannot register the name %q", p.where(), r.Value)
 		}
 	}
-	for _, c := range p.Conn {
-		if err := a.connect(ctx, p.Type, pid, c.Value); err != nil {
-			return a.failed(c.at, err, "%s: cannot connect to %q", where, c.Value)
+	if a.patient == nil {
+		for _, c := range p.Conn {
+			if err := a.conn(ctx, p, pid, c); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
+// try does something that takes a neighbour: once, or until it works.
+func (a *applier) try(ctx context.Context, pid int, what string, try func(context.Context) error) error {
+	if a.patient == nil {
+		return try(ctx)
+	}
+	return a.patient.Persist(ctx, pid, what, try)
+}
+
+// enrol gives the layer into which the IPCP has come, now or while this was
+// asked: a node that kept its state enrols by itself.
+func (a *applier) enrol(ctx context.Context, p *IPCP, pid int) (layer string, err error) {
+	info, err := a.svc.EnrollIPCP(ctx, pid, p.Enrol)
+	if err == nil || !errors.Is(err, errno.IPCPState) {
+		return info.Name, err
+	}
+	all, listErr := a.svc.ListIPCPs(ctx)
+	if listErr != nil {
+		return "", listErr
+	}
+	for _, i := range all {
+		if i.PID == pid && i.Layer != irm.NotEnrolled {
+			return i.Layer, nil
+		}
+	}
+	return "", err
+}
+
 // create makes the IPCP, or finds it: layer is that which it is in already.
-func (a applier) create(ctx context.Context, p *IPCP) (pid int, layer string, err error) {
+func (a *applier) create(ctx context.Context, p *IPCP) (pid int, layer string, err error) {
 	pid, err = a.svc.CreateIPCP(ctx, p.Name, p.Type)
 	if !errors.Is(err, errno.Exist) {
 		return pid, "", err
@@ -196,13 +337,28 @@ func (a applier) create(ctx context.Context, p *IPCP) (pid int, layer string, er
 	return 0, "", err
 }
 
-// connect connects both components of a unicast IPCP. A broadcast IPCP has
-// only data transfer to connect.
-func (a applier) connect(ctx context.Context, t irm.IPCPType, pid int, dst string) error {
-	if t == irm.Unicast {
-		if err := a.svc.ConnectIPCP(ctx, pid, irm.Management, dst, qos.Raw); err != nil {
-			return err
-		}
+// conn connects the components that the kind of IPCP has with a neighbour,
+// management first. A node that is patient keeps what it has got; else a
+// failure leaves nothing half connected.
+func (a *applier) conn(ctx context.Context, p *IPCP, pid int, dst Text) error {
+	components := []string{irm.Management, irm.DataTransfer}
+	if p.Type == irm.Broadcast {
+		components = components[1:]
 	}
-	return a.svc.ConnectIPCP(ctx, pid, irm.DataTransfer, dst, qos.Raw)
+	for n, c := range components {
+		if a.patient != nil && a.patient.Connected(pid, c, dst.Value) {
+			continue
+		}
+		err := a.try(ctx, pid, "connect "+c+" with "+dst.Value, func(ctx context.Context) error {
+			return a.svc.ConnectIPCP(ctx, pid, c, dst.Value, qos.Raw)
+		})
+		if err == nil {
+			continue
+		}
+		if a.patient == nil && n > 0 {
+			err = errors.Join(err, a.svc.DisconnectIPCP(ctx, pid, components[0], dst.Value))
+		}
+		return a.failed(dst.at, err, "%s: cannot connect to %q", p.where(), dst.Value)
+	}
+	return nil
 }

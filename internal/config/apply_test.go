@@ -35,7 +35,7 @@ func parse(t *testing.T, doc string) *config.File {
 
 func TestANameKeepsItsPolicyThoughAnIPCPRegistersItFirst(t *testing.T) {
 	n := node(t)
-	if err := config.Apply(t.Context(), n, parse(t, `
+	if _, err := config.Apply(t.Context(), n, parse(t, `
 [local.l1]
 bootstrap = "home"
 reg = ["a", "b"]
@@ -62,7 +62,7 @@ func TestAConfigurationCanBeAppliedAgain(t *testing.T) {
 	n := node(t)
 	f := parse(t, "[name.a]\nprog = [\"/bin/sh\"]\n[local.l1]\nbootstrap = \"home\"\nreg = [\"a\"]\n[local.l2]\n")
 	for range 2 {
-		if err := config.Apply(t.Context(), n, f); err != nil {
+		if _, err := config.Apply(t.Context(), n, f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,7 +78,7 @@ func TestTheFirstFailureStopsWithItsPlace(t *testing.T) {
 		{"[name.a]\nserver_crt_file = \"/no/such/file\"\n", "t.toml:2:19: ", "cannot use the file \"/no/such/file\": no such file or directory"},
 	} {
 		n := node(t)
-		err := config.Apply(t.Context(), n, parse(t, c.doc))
+		_, err := config.Apply(t.Context(), n, parse(t, c.doc))
 		var e *config.Error
 		if !errors.As(err, &e) || !strings.HasPrefix(e.Error(), c.place) || !strings.Contains(e.Error(), c.text) {
 			t.Errorf("%q gives %v", c.doc, err)
@@ -94,14 +94,14 @@ func TestTheFirstFailureStopsWithItsPlace(t *testing.T) {
 
 func TestAnIPCPThatIsAlreadyElsewhereIsNotTaken(t *testing.T) {
 	n := node(t)
-	if err := config.Apply(t.Context(), n, parse(t, "[local.l1]\nbootstrap = \"home\"\n")); err != nil {
+	if _, err := config.Apply(t.Context(), n, parse(t, "[local.l1]\nbootstrap = \"home\"\n")); err != nil {
 		t.Fatal(err)
 	}
-	err := config.Apply(t.Context(), n, parse(t, "[local.l1]\nbootstrap = \"work\"\n"))
+	_, err := config.Apply(t.Context(), n, parse(t, "[local.l1]\nbootstrap = \"work\"\n"))
 	if err == nil || !strings.Contains(err.Error(), `it exists and is in the layer "home"`) {
 		t.Error(err)
 	}
-	err = config.Apply(t.Context(), n, parse(t, "[eth-llc.l1]\n"))
+	_, err = config.Apply(t.Context(), n, parse(t, "[eth-llc.l1]\n"))
 	if err == nil || !strings.Contains(err.Error(), "t.toml:1:10: ") {
 		t.Error(err)
 	}

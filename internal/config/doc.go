@@ -38,4 +38,8 @@
 // An IPCP is created, then bootstrapped or enrolled, then bound (autobind),
 // then the names of reg are registered with it, then it connects to those in
 // conn. The first failure ends the work.
+//
+// A neighbour that cannot be reached is no failure: it may start later, or
+// stand behind a layer of this node that is itself not complete. The daemon
+// tries on in the background, and what can be done is done meanwhile.
 package config

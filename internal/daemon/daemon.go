@@ -114,13 +114,20 @@ func (d *Daemon) serve(ctx context.Context, tune <-chan os.Signal) error {
 	life, die := context.WithCancel(ctx)
 	ready := make(chan struct{})
 	work.Go(func() {
-		if err := config.Apply(life, d.node.Registry(), d.file); err != nil {
+		rest, err := config.Apply(life, d.node.Registry(), d.file)
+		if err != nil || life.Err() != nil {
 			if life.Err() == nil {
 				failed <- err
 			}
 			return
 		}
+		if waiting := rest.Waiting(); len(waiting) > 0 {
+			d.log.Warn("not all neighbours of the configuration can be reached yet; irmd goes on trying", "waiting", waiting)
+		}
 		close(ready)
+		for err := range rest.Failed {
+			d.log.Error("a part of the configuration cannot be done", "err", err)
+		}
 	})
 	work.Go(func() { d.notify.watch(life, d.healthy) })
 
