@@ -1,0 +1,292 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"ouroboros"
+	"ouroboros/internal/ipcp"
+	"ouroboros/internal/simnet"
+	"ouroboros/irm"
+	"ouroboros/qos"
+	"ouroboros/stack"
+)
+
+// Layer is the name of the layer that all nodes are members of.
+const Layer = "L"
+
+// Options say what a Net is like. The zero value is a layer with the defaults
+// on links without faults and a delay of a millisecond.
+type Options struct {
+	Seed    uint64
+	Link    simnet.Link        // of every edge
+	Unicast *irm.UnicastConfig // of the layer; nil = the defaults
+	// Flows is the quality of the connections for data transfer; the zero
+	// value means qos.Raw.
+	Flows qos.Spec
+	Log   *slog.Logger
+}
+
+// Net is a network of nodes, all of them members of one unicast layer, and
+// each with a server for a name of its own that echoes.
+type Net struct {
+	*simnet.Net
+	Graph
+	Hosts []*Host
+	t     testing.TB
+	opts  Options
+	near  [][]int
+}
+
+// Host is a node of a Net; its Node is nil while it does not run.
+type Host struct {
+	*stack.Node
+	Index  int
+	U      int // pid of the IPCP in the layer
+	Client *ouroboros.Client
+
+	net *Net
+	eth map[int]int // pids of the IPCPs on the links, by neighbour
+}
+
+// MemberName is the name under which the members of a node are reached from
+// below, ServiceName that of its server in the layer.
+func MemberName(i int) string  { return fmt.Sprintf("u.%d", i) }
+func ServiceName(i int) string { return fmt.Sprintf("s.%d", i) }
+
+// device names a link.
+func device(e Edge) string { return fmt.Sprintf("%d-%d", e[0], e[1]) }
+
+// New makes the links of a graph and no node yet.
+func New(t testing.TB, g Graph, o Options) *Net {
+	t.Helper()
+	if o.Link == (simnet.Link{}) {
+		o.Link.Delay = time.Millisecond
+	}
+	if o.Unicast == nil {
+		o.Unicast = irm.NewUnicastConfig()
+	}
+	if o.Flows == (qos.Spec{}) {
+		o.Flows = qos.Raw
+	}
+	n := &Net{Net: simnet.New(simnet.Options{Seed: o.Seed}), Graph: g, t: t, opts: o, near: g.Neighbours()}
+	for _, e := range g.Edges {
+		n.Net.Link(device(e), o.Link)
+	}
+	for i := range g.N {
+		n.Hosts = append(n.Hosts, &Host{Index: i, net: n})
+	}
+	t.Cleanup(n.close)
+	return n
+}
+
+// Build makes a network in which all nodes run and are members.
+func Build(t testing.TB, g Graph, o Options) *Net {
+	t.Helper()
+	n := New(t, g, o)
+	for i := range n.Hosts {
+		if err := n.Start(i); err != nil {
+			t.Fatalf("node %d: %v", i, err)
+		}
+	}
+	return n
+}
+
+// Link gives the link between two nodes.
+func (n *Net) Link(a, b int) *simnet.Segment { return n.Segment(device(edge(a, b))) }
+
+// Links gives all links, in the order of the edges.
+func (n *Net) Links() []*simnet.Segment {
+	all := make([]*simnet.Segment, len(n.Edges))
+	for i, e := range n.Edges {
+		all[i] = n.Segment(device(e))
+	}
+	return all
+}
+
+// Context gives one that ends with the test or after some time.
+func (n *Net) Context(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(n.t.Context(), d)
+}
+
+// Start starts a node, has it join the layer at the first neighbour that runs,
+// and connects it with all that do. A node without such neighbours begins the
+// layer.
+func (n *Net) Start(i int) error {
+	h := n.Hosts[i]
+	if err := h.boot(); err != nil {
+		return err
+	}
+	ctx, cancel := n.Context(time.Minute)
+	defer cancel()
+	var running []int
+	for _, o := range n.near[i] {
+		if n.Hosts[o].Running() {
+			running = append(running, o)
+		}
+	}
+	if len(running) == 0 {
+		cfg := irm.NewConfig(irm.Unicast, Layer)
+		cfg.Unicast = n.opts.Unicast
+		if _, err := h.BootstrapIPCP(ctx, h.U, cfg); err != nil {
+			return err
+		}
+	} else if _, err := h.EnrollIPCP(ctx, h.U, MemberName(running[0])); err != nil {
+		return err
+	}
+	for _, o := range running {
+		if err := h.Connect(ctx, o); err != nil {
+			return err
+		}
+	}
+	return h.serve(ctx)
+}
+
+// boot starts the node, with a member on each of its links that can be found
+// from there.
+func (h *Host) boot() error {
+	n := h.net
+	node, err := stack.New(stack.Config{
+		Logger: n.opts.Log,
+		Kinds:  map[irm.IPCPType]ipcp.Constructor{irm.EthDIX: n.Kind()},
+	})
+	if err != nil {
+		return err
+	}
+	h.Node, h.eth = node, make(map[int]int)
+	ctx, cancel := n.Context(time.Minute)
+	defer cancel()
+	name := MemberName(h.Index)
+	if h.U, err = node.CreateIPCP(ctx, name, irm.Unicast); err != nil {
+		return err
+	}
+	if err := node.BindProcess(ctx, h.U, name); err != nil {
+		return err
+	}
+	for _, o := range n.near[h.Index] {
+		e := edge(h.Index, o)
+		pid, err := node.CreateIPCP(ctx, "eth."+device(e), irm.EthDIX)
+		if err != nil {
+			return err
+		}
+		cfg := irm.NewConfig(irm.EthDIX, "eth."+device(e))
+		cfg.Eth.Device = device(e)
+		if _, err := node.BootstrapIPCP(ctx, pid, cfg); err != nil {
+			return err
+		}
+		if err := node.RegName(ctx, name, pid); err != nil {
+			return err
+		}
+		h.eth[o] = pid
+	}
+	return nil
+}
+
+// Connect makes the connections of the member with that of a neighbour.
+func (h *Host) Connect(ctx context.Context, o int) error {
+	if err := h.ConnectIPCP(ctx, h.U, irm.Management, MemberName(o), qos.Raw); err != nil {
+		return err
+	}
+	return h.ConnectIPCP(ctx, h.U, irm.DataTransfer, MemberName(o), h.net.opts.Flows)
+}
+
+// Disconnect ends them.
+func (h *Host) Disconnect(ctx context.Context, o int) error {
+	return errors.Join(
+		h.DisconnectIPCP(ctx, h.U, irm.DataTransfer, MemberName(o)),
+		h.DisconnectIPCP(ctx, h.U, irm.Management, MemberName(o)))
+}
+
+// serve starts the server of the node and registers its name in the layer.
+func (h *Host) serve(ctx context.Context) (err error) {
+	if h.Client, err = h.Node.Client("echo"); err != nil {
+		return err
+	}
+	l, err := h.Client.Listen(ctx, ServiceName(h.Index))
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			f, err := l.AcceptFlow(context.Background())
+			if err != nil {
+				return
+			}
+			go echo(f)
+		}
+	}()
+	return h.RegName(ctx, ServiceName(h.Index), h.U)
+}
+
+// echoed is how many messages a server sends back before it ends the flow: a
+// layer does not tell the server that its client has.
+const echoed = 1
+
+func echo(f *ouroboros.Flow) {
+	defer f.Close()
+	f.SetReadTimeout(time.Minute)
+	buf := make([]byte, 2048)
+	for range echoed {
+		k, err := f.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := f.Write(buf[:k]); err != nil {
+			return
+		}
+	}
+}
+
+// Running reports whether the node runs.
+func (h *Host) Running() bool { return h.Node != nil }
+
+// Stop ends a node in good order.
+func (n *Net) Stop(i int) {
+	h := n.Hosts[i]
+	if !h.Running() {
+		return
+	}
+	node := h.Node
+	h.Node, h.Client = nil, nil
+	if err := node.Close(); err != nil {
+		n.t.Errorf("node %d: %v", i, err)
+	}
+}
+
+// Crash ends a node without a word: nobody hears of it.
+func (n *Net) Crash(i int) {
+	for _, o := range n.near[i] {
+		n.Link(i, o).Silence(true)
+	}
+	n.Stop(i)
+	for _, o := range n.near[i] {
+		n.Link(i, o).Silence(false)
+	}
+}
+
+// close ends all nodes.
+func (n *Net) close() {
+	var wg sync.WaitGroup
+	for i := range n.Hosts {
+		wg.Go(func() { n.Stop(i) })
+	}
+	wg.Wait()
+}
+
+// Partition cuts all links between the nodes for which side says true and the
+// others, and gives them.
+func (n *Net) Partition(side func(i int) bool) (cut []*simnet.Segment) {
+	for _, e := range n.Edges {
+		if side(e[0]) != side(e[1]) {
+			l := n.Segment(device(e))
+			l.Cut()
+			cut = append(cut, l)
+		}
+	}
+	return cut
+}
