@@ -16,9 +16,10 @@ type connection struct {
 	made bool // since the start of the node
 }
 
-// connectionTo finds a connection; nil when there is none. r.mu is held.
+// connectionTo finds the newest connection; nil when there is none. r.mu is
+// held.
 func (e *ipcpEntry) connectionTo(component, dst string) *connection {
-	for _, c := range e.conns {
+	for _, c := range slices.Backward(e.conns) {
 		if c.Component == component && c.Dst == dst {
 			return c
 		}
@@ -28,7 +29,7 @@ func (e *ipcpEntry) connectionTo(component, dst string) *connection {
 
 // ConnectIPCP makes the connection of a component to a neighbour. The IPCP
 // keeps it up from then on, and with a Store it is made again at the next
-// start.
+// start. A second one to the same neighbour is another one.
 func (r *Registry) ConnectIPCP(ctx context.Context, pid int, component, dst string, spec qos.Spec) error {
 	e, err := r.connecting(pid, component, dst)
 	if err != nil {
@@ -41,19 +42,14 @@ func (r *Registry) connect(ctx context.Context, e *ipcpEntry, want SavedConnecti
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
 	if err := e.impl.Connect(ctx, want.Component, want.Dst, want.QoS); err != nil {
-		return because(r.unreached(err, want.Dst), "cannot connect %s of %q and %q", want.Component, e.name, want.Dst)
+		return because(r.unreached(e, err, want.Dst), "cannot connect %s of %q and %q", want.Component, e.name, want.Dst)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e.state != stateUp {
 		return errno.New(errno.IPCP, "cannot connect %s of %q and %q: the IPCP has ended meanwhile", want.Component, e.name, want.Dst)
 	}
-	c := e.connectionTo(want.Component, want.Dst)
-	if c == nil {
-		c = &connection{}
-		e.conns = append(e.conns, c)
-	}
-	*c = connection{want, true}
+	e.conns = append(e.conns, &connection{want, true})
 	r.tellConnection(e, "connected", want)
 	r.stir()
 	return nil
@@ -65,7 +61,7 @@ func (r *Registry) tellConnection(e *ipcpEntry, action string, c SavedConnection
 	r.dirty()
 }
 
-// DisconnectIPCP ends it.
+// DisconnectIPCP ends the newest of them.
 func (r *Registry) DisconnectIPCP(ctx context.Context, pid int, component, dst string) error {
 	e, err := r.connecting(pid, component, dst)
 	if err != nil {
@@ -156,7 +152,7 @@ func (r *Registry) connectAgain(ctx context.Context, e *ipcpEntry, c *connection
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
 	if err := e.impl.Connect(ctx, want.Component, want.Dst, want.QoS); err != nil {
-		return because(r.unreached(err, want.Dst), "cannot connect %s of %q and %q", want.Component, e.name, want.Dst)
+		return because(r.unreached(e, err, want.Dst), "cannot connect %s of %q and %q", want.Component, e.name, want.Dst)
 	}
 	r.mu.Lock()
 	if !slices.Contains(e.conns, c) {

@@ -47,14 +47,16 @@ func TestConnectionsAreMadeAgainAfterARestart(t *testing.T) {
 				for _, c := range []SavedConnection{
 					{irm.Management, "n1", qos.Raw}, {irm.DataTransfer, "n1", qos.Voice},
 					{irm.DataTransfer, "n2", qos.Raw}, {irm.DataTransfer, "n3", qos.Raw},
-					{irm.DataTransfer, "n1", qos.Voice}, // once more is no second one to remember
+					{irm.DataTransfer, "n2", qos.Voice}, // a second one
 				} {
 					if err := n.ConnectIPCP(bg, pid, c.Component, c.Dst, c.QoS); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if err := n.DisconnectIPCP(bg, pid, irm.DataTransfer, "n3"); err != nil {
-					t.Fatal(err)
+				for _, dst := range []string{"n2", "n3", "never connected"} {
+					if err := n.DisconnectIPCP(bg, pid, irm.DataTransfer, dst); err != nil {
+						t.Fatal(err)
+					}
 				}
 				n.end()
 

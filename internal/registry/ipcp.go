@@ -288,15 +288,15 @@ func (r *Registry) EnrollIPCP(ctx context.Context, pid int, dst string) (irm.Lay
 		return e.impl.Enroll(ctx, dst)
 	}, func() { e.cfg, e.enroll = nil, dst })
 	if err != nil {
-		return irm.LayerInfo{}, because(r.unreached(err, dst), "cannot enroll %q with %q", e.name, dst)
+		return irm.LayerInfo{}, because(r.unreached(e, err, dst), "cannot enroll %q with %q", e.name, dst)
 	}
 	return info, nil
 }
 
 // unreached gives an error of an enrolment or a connection the next step: who
 // tries does not look for a program but for a member of the layer.
-func (r *Registry) unreached(err error, dst string) error {
-	if !errors.Is(err, errno.NameError) && !errors.Is(err, errno.IPCP) {
+func (r *Registry) unreached(e *ipcpEntry, err error, dst string) error {
+	if !r.lives(e) || !errors.Is(err, errno.NameError) && !errors.Is(err, errno.IPCP) {
 		return err
 	}
 	var d *errno.Detail
