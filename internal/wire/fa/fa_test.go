@@ -34,8 +34,8 @@ type message struct {
 		Timeout      uint32
 		ECE          uint16
 		Code         fa.Code
-		Availability uint8 `json:"avail"`
-		InOrder      uint8 `json:"in_order"`
+		Availability uint8  `json:"avail"`
+		InOrder      uint8  `json:"in_order"`
 		Hash         string `json:"dst_hash"`
 		Data         string `json:"piggyback"`
 	} `json:"fa"`
