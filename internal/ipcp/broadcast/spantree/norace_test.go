@@ -1,0 +1,5 @@
+//go:build !race
+
+package spantree
+
+const raceEnabled = false

@@ -1,0 +1,6 @@
+//go:build race
+
+package spantree
+
+// raceEnabled: what takes long takes ten times as long.
+const raceEnabled = true
