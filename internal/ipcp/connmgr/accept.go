@@ -153,7 +153,7 @@ func (s *Switchboard) choose(conn *flow.Conn, request cep.Message) (c *Conn, ans
 		s.once("there are too many connections; more are closed", "component", request.Component, "limit", s.opts.Limit)
 		return nil, cep.Message{}, false
 	}
-	c = s.newConn(conn, request)
+	c = s.newConn(conn, info.Component, request)
 	c.component = component
 	return c, info, true
 }

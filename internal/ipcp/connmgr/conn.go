@@ -30,6 +30,7 @@ type Conn struct {
 	*flow.Conn
 	s         *Switchboard
 	component Component // nil: it is its dialler's alone
+	name      string    // of the component
 	link      *link     // nil: nobody asked for it to persist
 	id        int
 	peer      cep.Message
@@ -42,8 +43,8 @@ type Conn struct {
 }
 
 // newConn makes a Conn that is in no table.
-func (s *Switchboard) newConn(f *flow.Conn, peer cep.Message) *Conn {
-	return &Conn{Conn: f, s: s, peer: peer, since: time.Now(), done: make(chan struct{})}
+func (s *Switchboard) newConn(f *flow.Conn, component string, peer cep.Message) *Conn {
+	return &Conn{Conn: f, s: s, name: component, peer: peer, since: time.Now(), done: make(chan struct{})}
 }
 
 // Peer is the message of the peer; its Address is that of the neighbour in the
@@ -111,7 +112,7 @@ func (c *Conn) forget() {
 	if c.state != loose {
 		delete(c.s.conns, c.id)
 		if !c.dialled {
-			c.s.hangUp(c.component.Info().Component)
+			c.s.hangUp(c.name)
 		}
 	}
 	c.state = gone
@@ -130,7 +131,7 @@ func (c *Conn) add() error {
 	s.mu.Lock()
 	if s.closed || c.link != nil && c.link.ended {
 		if !c.dialled {
-			s.hangUp(c.component.Info().Component)
+			s.hangUp(c.name)
 		}
 		c.state = gone
 		s.mu.Unlock()

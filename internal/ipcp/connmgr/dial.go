@@ -118,7 +118,7 @@ func (s *Switchboard) attempt(ctx context.Context, call Call) (*Conn, error) {
 		return nil, err
 	}
 	s.count.dialled.Add(1)
-	c := s.newConn(conn, reply)
+	c := s.newConn(conn, call.Info.Component, reply)
 	c.dst, c.dialled = call.Dst, true
 	return c, nil
 }

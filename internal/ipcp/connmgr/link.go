@@ -137,6 +137,9 @@ func (s *Switchboard) Disconnect(ctx context.Context, component, dst string) err
 
 // lost dials again what its component has lost.
 func (s *Switchboard) lost(l *link, c *Conn, why error) {
+	if why == nil {
+		why = errno.FlowDown
+	}
 	now := time.Now()
 	s.mu.Lock()
 	if now.Sub(c.since) >= longestRedial {

@@ -90,7 +90,7 @@ func (s *Switchboard) entries() []entry {
 func (e entry) show() map[string]any {
 	m := map[string]any{"id": e.id, "dst": "", "dialled": true, "state": "connected"}
 	if c := e.conn; c != nil {
-		m["component"], m["dst"], m["dialled"] = c.peer.Component, c.dst, c.dialled
+		m["component"], m["dst"], m["dialled"] = c.name, c.dst, c.dialled
 		m["qos"], m["mtu"] = c.QoS().String(), c.Flow().MTU()
 		m["since"] = c.since.Format(time.RFC3339)
 		if c.peer.Address != 0 {
