@@ -28,7 +28,8 @@ type Call struct {
 	QoS  qos.Spec
 
 	// Parting, if there is one, is sent before a flow is deallocated on which no
-	// answer came: the peer may have answered and waits for what follows.
+	// answer came, or one that is not good enough: the peer may take it for a
+	// connection and wait for what follows.
 	Parting []byte
 }
 
@@ -114,6 +115,9 @@ func (s *Switchboard) attempt(ctx context.Context, call Call) (*Conn, error) {
 	conn := flow.NewConn(f, s.env.Go)
 	reply, err := s.exchange(ctx, conn, call)
 	if err != nil {
+		if !reply.Refusal() || errors.Is(err, errno.TimedOut) {
+			s.part(conn, call.Parting)
+		}
 		conn.Close()
 		return nil, err
 	}
@@ -152,7 +156,6 @@ func (s *Switchboard) exchange(ctx context.Context, conn *flow.Conn, call Call) 
 			Next("see that the IPCP there is a member of the layer")
 	case err != nil:
 		s.count.unanswered.Add(1)
-		s.part(conn, call.Parting)
 		return reply, errno.New(errno.TimedOut, "the member %q accepted the flow and did not answer", call.Dst).
 			Next("see that the IPCP there is a member of the layer")
 	case reply.Refusal():
