@@ -182,13 +182,8 @@ func TestNothingEverGoesRound(t *testing.T) {
 		}
 		n := 3 + r.Uint64N(8)
 		ids := make([]uint64, n) // of the living; the dead do not come back
-		next := uint64(1000)
-		fresh := func() uint64 {
-			if r.IntN(2) == 0 {
-				return next + r.Uint64N(1000)*1000
-			}
-			return 1 + r.Uint64N(1000)*1000 + next%1000
-		}
+		next := uint64(1)
+		fresh := func() uint64 { return r.Uint64N(1000)*100000 + next }
 		for i := range ids {
 			ids[i] = fresh()
 			next++
