@@ -1,0 +1,238 @@
+package dht
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"ouroboros/internal/errno"
+	codec "ouroboros/internal/wire/dht"
+	wire "ouroboros/internal/wire/dt"
+)
+
+// Bounds of publishing.
+const (
+	maxNames      = 1 << 16
+	maxPublishing = 16              // lookups at a time
+	repeatAfter   = 2 * time.Second // the first STOREs are sent twice: nobody says that they arrived
+	maxOutbox     = 1 << 16
+	retryAfter    = 20 * time.Millisecond // when the first hop has no room
+)
+
+// storing is how fast STOREs leave.
+var storing = rate{1000, 128}
+
+// name is a name that is registered here.
+type name struct {
+	key  key
+	next *alarm // it is published again
+}
+
+// register enters a name and publishes it.
+func (d *Directory) register(k key) error {
+	n := d.names[k]
+	if n == nil {
+		if len(d.names) >= maxNames {
+			return errno.New(errno.NoBufs, "%d names are registered with this IPCP", maxNames).Next("unregister some of them")
+		}
+		n = &name{key: k}
+		d.names[k] = n
+	}
+	d.publish(registration{k, d.own})
+	d.publishAfter(n, repeatAfter+rand.N(repeatAfter/2))
+	return nil
+}
+
+// unregister forgets a name. Copies elsewhere end when they are not renewed.
+func (d *Directory) unregister(k key) {
+	if n := d.names[k]; n != nil {
+		d.agenda.cancel(n.next)
+		delete(d.names, k)
+	}
+}
+
+// publishAfter publishes a name at a time, and from then on regularly.
+func (d *Directory) publishAfter(n *name, wait time.Duration) {
+	if n.next == nil {
+		n.next = d.agenda.after(d.now, wait, func() {
+			d.publish(registration{n.key, d.own})
+			every := min(d.replicate, d.expire/2)
+			d.publishAfter(n, every-rand.N(every/5))
+		})
+		return
+	}
+	d.agenda.move(n.next, d.now.Add(wait))
+}
+
+// republish publishes all names soon, in the given time.
+func (d *Directory) republish(within time.Duration) {
+	for _, n := range d.names {
+		if at := d.now.Add(rand.N(within)); at.Before(n.next.at) {
+			d.agenda.move(n.next, at)
+		}
+	}
+}
+
+// ownExpiry is when a registration ends that is not renewed.
+func (d *Directory) ownExpiry() uint32 {
+	return uint32(d.now.Add(min(d.expire, 2*d.replicate+slack)).Unix())
+}
+
+// publish stores a registration where it belongs: at once at the contacts that
+// are known, and at closer ones when a lookup has found them.
+func (d *Directory) publish(r registration) {
+	d.count.published++
+	n := d.k
+	if d.contacts() <= small {
+		n = small
+	}
+	for _, p := range d.table.closest(r.key, n, d.usable) {
+		d.push(p.addr, r)
+	}
+	if d.complete() {
+		return
+	}
+	if _, ok := d.publishing[r]; !ok && len(d.publishing) < maxOutbox {
+		d.publishing[r] = struct{}{}
+		d.toPublish = append(d.toPublish, r)
+		d.publishNext()
+	}
+}
+
+// publishNext begins lookups for what is to be published.
+func (d *Directory) publishNext() {
+	for d.publishers < maxPublishing && len(d.toPublish) > 0 {
+		r := d.toPublish[0]
+		d.toPublish = d.toPublish[1:]
+		l := d.look(r.key, false)
+		if l == nil { // it is published again later
+			delete(d.publishing, r)
+			continue
+		}
+		d.publishers++
+		l.done = append(l.done, func(l *lookup) {
+			d.publishers--
+			delete(d.publishing, r)
+			for _, e := range l.closest(d.k) {
+				d.push(e.addr, r)
+			}
+			d.publishNext()
+		})
+	}
+}
+
+// complete reports whether every member of the layer is a contact, so that a
+// lookup could find nobody closer.
+func (d *Directory) complete() bool {
+	return len(d.members) > 0 && d.contacts() >= len(d.members)
+}
+
+// pushTo gives a contact that has appeared what it should hold: own names, and
+// of the values of others those for which this member was the closest.
+func (d *Directory) pushTo(p *peer) {
+	if !d.usable(p) {
+		return
+	}
+	all := d.contacts() <= small
+	for k := range d.names {
+		if all || d.closerThan(k, p.id, d.k, p) {
+			d.push(p.addr, registration{k, d.own})
+		}
+	}
+	for k, l := range d.values.keys {
+		if !d.closerThan(k, d.id, 1, p) || !all && !d.closerThan(k, p.id, d.k, p) {
+			continue
+		}
+		for _, v := range l {
+			if d.net.HasRoute(v.addr) {
+				d.push(p.addr, registration{k, v.addr})
+			}
+		}
+	}
+}
+
+// closerThan reports whether fewer than n contacts other than p are closer to k
+// than id.
+func (d *Directory) closerThan(k, id key, n int, p *peer) bool {
+	d.table.all(func(o *peer) bool {
+		if o != p && closer(k, o.id, id) && d.usable(o) {
+			n--
+		}
+		return n > 0
+	})
+	return n > 0
+}
+
+// delivery is a registration that is to be stored at a member.
+type delivery struct {
+	to wire.Addr
+	registration
+}
+
+// outbox is what is to be stored elsewhere, each once.
+type outbox struct {
+	queue  []delivery
+	queued map[delivery]struct{}
+	pace   pace
+	alarm  *alarm // nil: nothing waits
+}
+
+// push sends a registration to be stored, now or as fast as is allowed.
+func (d *Directory) push(to wire.Addr, r registration) {
+	o := &d.outbox
+	v := delivery{to, r}
+	if _, ok := o.queued[v]; ok || to == r.addr {
+		return
+	}
+	if len(o.queued) >= maxOutbox {
+		d.count.outboxFull++
+		return
+	}
+	o.queued[v] = struct{}{}
+	o.queue = append(o.queue, v)
+	if o.alarm == nil {
+		o.alarm = d.agenda.after(d.now, 0, d.drain)
+	}
+}
+
+// drain sends what may leave now.
+func (d *Directory) drain() {
+	o := &d.outbox
+	o.alarm = nil
+	for len(o.queue) > 0 {
+		v, allowed := o.queue[0], o.pace.take(d.now, storing)
+		if allowed {
+			o.queue = o.queue[1:]
+			if d.deliver(v) {
+				delete(o.queued, v)
+				continue
+			}
+			o.queue = append(o.queue, v) // the others may have another first hop
+		}
+		o.alarm = d.agenda.after(d.now, retryAfter, d.drain)
+		return
+	}
+	o.queue = nil
+}
+
+// deliver sends one STORE with what holds now; false when there is no room at
+// the first hop.
+func (d *Directory) deliver(v delivery) bool {
+	m := codec.Message{Code: codec.Store, Key: []byte(v.key), Value: codec.PutAddr(v.addr)}
+	if v.addr == d.own {
+		if d.names[v.key] == nil {
+			return true
+		}
+		m.Expiry = d.ownExpiry()
+	} else {
+		kept := d.values.get(v.key, v.addr)
+		if kept == nil || int64(kept.expiry) < d.now.Unix() {
+			return true
+		}
+		m.Expiry = kept.expiry
+	}
+	if !d.net.HasRoute(v.to) {
+		return true
+	}
+	d.count.pushed++
+	return d.send(v.to, &m)
+}
