@@ -3,6 +3,7 @@ package connmgr
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -113,9 +114,9 @@ func (s *Switchboard) attempt(ctx context.Context, call Call) (*Conn, error) {
 		return nil, About(err, "no flow to %q", call.Dst)
 	}
 	conn := flow.NewConn(f, s.env.Go)
-	reply, err := s.exchange(ctx, conn, call)
-	if err != nil {
-		if !reply.Refusal() || errors.Is(err, errno.TimedOut) {
+	reply, err := exchange(ctx, conn, call.Info)
+	if err = s.judge(call, reply, err); err != nil {
+		if !errors.Is(err, errRefused) {
 			s.part(conn, call.Parting)
 		}
 		conn.Close()
@@ -135,44 +136,48 @@ func (s *Switchboard) patient(spec qos.Spec) qos.Spec {
 	return spec
 }
 
-// exchange sends the own message and checks the peer's.
-func (s *Switchboard) exchange(ctx context.Context, conn *flow.Conn, call Call) (cep.Message, error) {
+// exchange sends the own message and waits for the peer's.
+func exchange(ctx context.Context, conn *flow.Conn, own cep.Message) (cep.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	err := conn.Send(ctx, message(call.Info))
-	var reply cep.Message
-	if err == nil {
-		reply, err = receive(ctx, conn)
+	if err := conn.Send(ctx, message(own)); err != nil {
+		return cep.Message{}, err
 	}
+	return receive(ctx, conn)
+}
+
+// judge says what is wrong with the outcome of an exchange.
+func (s *Switchboard) judge(call Call, reply cep.Message, err error) error {
 	var garbage *unreadable
 	switch {
 	case errors.As(err, &garbage):
 		s.count.garbled.Add(1)
-		return reply, &errno.Detail{Err: garbage, Cause: quoted(call.Dst, "answers with something unreadable: "+garbage.why.Error()),
+		return &errno.Detail{Err: garbage, Cause: fmt.Sprintf("the member %q answers with something unreadable: %v", call.Dst, garbage.why),
 			Hint: "see that a member of the layer is bound to that name, and no other program"}
 	case errors.Is(err, errno.FlowDown):
 		s.count.unanswered.Add(1)
-		return reply, errno.New(errno.FlowDown, "the member %q accepted the flow and closed it without an answer", call.Dst).
+		return errno.New(errno.FlowDown, "the member %q accepted the flow and closed it without an answer", call.Dst).
 			Next("see that the IPCP there is a member of the layer")
 	case err != nil:
 		s.count.unanswered.Add(1)
-		return reply, errno.New(errno.TimedOut, "the member %q accepted the flow and did not answer", call.Dst).
+		return errno.New(errno.TimedOut, "the member %q accepted the flow and did not answer", call.Dst).
 			Next("see that the IPCP there is a member of the layer")
+	}
+	own := call.Info
+	if err = own.Agrees(reply); err == nil && reply.Component == own.Component {
+		return nil
+	}
+	s.count.denied.Add(1)
+	switch {
 	case reply.Refusal():
-		s.count.denied.Add(1)
-		return reply, errno.New(errno.NotSup, "the member %q has no component %q", call.Dst, call.Info.Component).
-			Next("see that the IPCP there is in the layer and of the same type")
-	case reply.Component != call.Info.Component:
-		s.count.denied.Add(1)
-		return reply, errno.New(errno.NotSup, "the member %q was asked for the component %q and answers as %q",
-			call.Dst, call.Info.Component, reply.Component).Next("see that the IPCP there is of the same type")
+		return &errno.Detail{Err: errRefused, Cause: fmt.Sprintf("the member %q has no component %q", call.Dst, own.Component),
+			Hint: "see that the IPCP there is in the layer and of the same type"}
+	case err == nil:
+		return errno.New(errno.NotSup, "the member %q was asked for the component %q and answers as %q",
+			call.Dst, own.Component, reply.Component).Next("see that the IPCP there is of the same type")
 	}
-	if err := call.Info.Agrees(reply); err != nil {
-		s.count.denied.Add(1)
-		return reply, errno.New(errno.NotSup, "the component %q of the member %q is another: %v", call.Info.Component, call.Dst, err).
-			Next("see that the IPCP there is of the same type and version")
-	}
-	return reply, nil
+	return errno.New(errno.NotSup, "the component %q of the member %q is another: %v", own.Component, call.Dst, err).
+		Next("see that the IPCP there is of the same type and version")
 }
 
 // part sends a last packet.

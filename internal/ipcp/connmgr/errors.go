@@ -3,13 +3,15 @@ package connmgr
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"ouroboros/internal/errno"
 )
 
 // errEnded is what becomes of a connection that ends while it is added.
 var errEnded = errno.New(errno.FlowDown, "the connection ended at once")
+
+// errRefused is the answer of a member that does not have the component.
+var errRefused = fmt.Errorf("refused: %w", errno.NotSup)
 
 // About puts in front of err what could not be done, and keeps its number and
 // its next step.
@@ -21,5 +23,3 @@ func About(err error, format string, args ...any) error {
 	}
 	return &errno.Detail{Err: err, Cause: what + ": " + err.Error()}
 }
-
-func quoted(name, does string) string { return "the member " + strconv.Quote(name) + " " + does }
