@@ -11,17 +11,19 @@ import (
 	"ouroboros/internal/ipcp/eth"
 	"ouroboros/internal/ipcp/local"
 	"ouroboros/internal/ipcp/udp"
+	"ouroboros/internal/ipcp/unicast"
 	"ouroboros/internal/registry"
 	"ouroboros/irm"
 )
 
 // kinds are the IPCPs that this build has.
 var kinds = map[irm.IPCPType]ipcp.Constructor{
-	irm.Local:  local.New,
-	irm.EthLLC: eth.NewLLC,
-	irm.EthDIX: eth.NewDIX,
-	irm.UDP4:   udp.New4,
-	irm.UDP6:   udp.New6,
+	irm.Local:   local.New,
+	irm.Unicast: unicast.New,
+	irm.EthLLC:  eth.NewLLC,
+	irm.EthDIX:  eth.NewDIX,
+	irm.UDP4:    udp.New4,
+	irm.UDP6:    udp.New6,
 }
 
 // unknownKind says which kinds there are instead.
