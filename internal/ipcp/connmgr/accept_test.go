@@ -99,6 +99,7 @@ func TestAnUnknownComponentIsRefusedAndTheFlowEnds(t *testing.T) {
 			}
 			c.Close()
 		}
+		synctest.Wait()
 		if n := b.counter("accepting", "refused"); n != 4 || b.part.open() != 0 || w.Logged("wants a component that is not here") != 1 {
 			t.Errorf("%d refused", n)
 		}
@@ -121,6 +122,7 @@ func TestASilentFlowIsClosedAfterASecondAndDelaysNobody(t *testing.T) {
 		if d := ended(t, silent); d != time.Second {
 			t.Errorf("closed after %v", d)
 		}
+		synctest.Wait()
 		if b.part.open() != 1 || b.counter("accepting", "silent") != 1 {
 			t.Errorf("%v", b.Show())
 		}
@@ -153,6 +155,7 @@ func TestTheOldestSilentFlowMakesRoom(t *testing.T) {
 		for _, c := range silent {
 			c.Close()
 		}
+		synctest.Wait()
 		if n := b.counter("accepting", "crowded"); n != 2 {
 			t.Errorf("%d made room", n)
 		}
@@ -174,6 +177,7 @@ func TestGarbageEndsTheFlowAndIsSaidOnce(t *testing.T) {
 			}
 			c.Close()
 		}
+		synctest.Wait()
 		if n := b.counter("accepting", "garbage"); n != uint64(len(all)) || w.Logged("something unreadable") != 1 {
 			t.Errorf("%d counted, %d logged", n, w.Logged("something unreadable"))
 		}
@@ -198,6 +202,7 @@ func TestAPeerWithAnotherProtocolGetsAnAnswerAndNoConnection(t *testing.T) {
 			ended(t, c)
 			c.Close()
 		}
+		synctest.Wait()
 		if n := b.counter("accepting", "other_protocol"); n != 3 || b.part.open() != 0 {
 			t.Errorf("%v", b.Show())
 		}
@@ -212,6 +217,7 @@ func TestConnectionsOfAComponentAreBounded(t *testing.T) {
 		connect := func() *flow.Conn {
 			c := s.call("b")
 			say(c, put(b.part.info))
+			synctest.Wait()
 			return c
 		}
 		ok := func(c *flow.Conn) {
@@ -239,6 +245,7 @@ func TestConnectionsOfAComponentAreBounded(t *testing.T) {
 			ended(t, c)
 			c.Close()
 		}
+		synctest.Wait()
 		if b.counter("accepting", "excess") != 1 || b.counter("accepting", "rejected") != 5 || b.counter("dialling", "lost") != 2 {
 			t.Errorf("%v", b.Show())
 		}
