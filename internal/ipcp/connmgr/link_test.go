@@ -90,12 +90,12 @@ func TestThePausesGrowAndBeginAnewAfterALongConnection(t *testing.T) {
 		}
 
 		w.Refuse(nil)
-		time.Sleep(time.Minute)
+		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if a.part.open() != 1 || w.Logged("connected again") != 1 {
 			t.Fatalf("%d connections", a.part.open())
 		}
-		w.Flows()[0].Break() // after half a minute
+		w.Flows()[0].Break() // after more than half a minute
 		time.Sleep(1300 * time.Millisecond)
 		if a.part.open() != 1 {
 			t.Error("the first pause is not short again")
