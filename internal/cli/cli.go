@@ -96,6 +96,8 @@ var operations = map[string]func(*call, context.Context) error{
 	"status":          (*call).status,
 	"watch":           (*call).watch,
 	"completion":      (*call).completion,
+	"layer list":      (*call).listLayers,
+	"layer graph":     (*call).graphLayer,
 
 	grammar.CompleteWord: (*call).complete,
 }

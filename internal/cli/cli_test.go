@@ -48,6 +48,7 @@ func TestTheHelpNamesTheFieldsOfTheJSON(t *testing.T) {
 		"ipcp create": createdView{}, "ipcp bootstrap": ipcpView{}, "ipcp enroll": ipcpView{}, "ipcp list": ipcpView{},
 		"ipcp show": shownView{}, "name list": nameView{}, "name show": nameView{}, "flow list": flowView{},
 		"process list": processView{}, "program list": programView{}, "status": statusView{}, "watch": eventView{},
+		"layer list": layerView{}, "layer graph": graph{},
 	}
 	for _, n := range grammar.IRM().Leaves() {
 		view, ok := views[n.Path()]

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +45,7 @@ func (c *call) complete(ctx context.Context) error {
 	}
 	c.Options.Dir = done.Dir
 	seen := map[string]bool{}
-	for _, w := range c.live(ctx, done.Source) {
+	for _, w := range c.live(ctx, done) {
 		if seen[w.Word] || w.Word == "" || !strings.HasPrefix(w.Word, typed) || printable(w.Word) != w.Word {
 			continue
 		}
@@ -57,8 +59,8 @@ func (c *call) complete(ctx context.Context) error {
 
 // live asks the daemon, or the system, for the values of a source. Waiting for
 // it ends with ctx.
-func (c *call) live(ctx context.Context, source grammar.Source) []grammar.Candidate {
-	switch source {
+func (c *call) live(ctx context.Context, done grammar.Completion) []grammar.Candidate {
+	switch done.Source {
 	case grammar.NoSource, grammar.Files, grammar.Dirs, grammar.Commands:
 		return nil
 	case grammar.Devices:
@@ -68,13 +70,17 @@ func (c *call) live(ctx context.Context, source grammar.Source) []grammar.Candid
 	if err != nil {
 		return nil
 	}
-	switch source {
+	switch done.Source {
 	case grammar.IPCPs:
 		return liveIPCPs(ctx, svc, false)
 	case grammar.Layers:
 		return liveIPCPs(ctx, svc, true)
 	case grammar.Names:
 		return liveNames(ctx, svc)
+	case grammar.Members:
+		return append(liveIPCPs(ctx, svc, true), liveIPCPs(ctx, svc, false)...)
+	case grammar.Components:
+		return liveComponents(ctx, svc, done.Of)
 	case grammar.Peers:
 		return append(liveIPCPs(ctx, svc, true), liveNames(ctx, svc)...)
 	case grammar.Programs:
@@ -100,6 +106,19 @@ func liveIPCPs(ctx context.Context, svc Service, layers bool) []grammar.Candidat
 			words = append(words, grammar.Candidate{Word: i.Name, Help: i.Type.String() + " IPCP"})
 		case enrolled(i):
 			words = append(words, grammar.Candidate{Word: i.Layer, Help: i.Type.String() + " layer"})
+		}
+	}
+	return words
+}
+
+// liveComponents lists the components of the IPCPs that an argument means.
+func liveComponents(ctx context.Context, svc Service, arg string) []grammar.Candidate {
+	all, _ := svc.ListIPCPs(ctx)
+	var words []grammar.Candidate
+	for _, i := range choose(all, arg) {
+		shown, _ := svc.ShowIPCP(ctx, i.PID)
+		for _, k := range slices.Sorted(maps.Keys(shown)) {
+			words = append(words, grammar.Candidate{Word: k, Help: "component of the " + i.Type.String() + " IPCP " + i.Name})
 		}
 	}
 	return words

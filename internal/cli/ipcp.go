@@ -3,8 +3,13 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
+	"ouroboros/internal/errno"
 	"ouroboros/internal/grammar"
 	"ouroboros/internal/table"
 	"ouroboros/irm"
@@ -45,51 +50,117 @@ func (c *call) connectIPCP(ctx context.Context) error {
 			spec = qos.Raw
 		}
 	}
-	return c.eachComponent(ctx, true, func(pid int, component string) error {
+	chosen, err := c.components(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range chosen {
+		if err := c.connectOne(ctx, i, spec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connectOne connects the components of one IPCP, management first and always
+// raw. When one fails the one before it is disconnected again: a member that is
+// half connected helps nobody.
+func (c *call) connectOne(ctx context.Context, i connectable, spec qos.Spec) error {
+	dst := c.Value("dst")
+	for n, component := range i.components {
 		s := qos.Raw
 		if component == irm.DataTransfer {
 			s = spec
 		}
-		return c.svc.ConnectIPCP(ctx, pid, component, c.Value("dst"), s)
-	})
+		err := c.svc.ConnectIPCP(ctx, i.PID, component, dst, s)
+		if err == nil {
+			continue
+		}
+		if n == 0 {
+			return err
+		}
+		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+		defer cancel()
+		if uerr := c.svc.DisconnectIPCP(undo, i.PID, i.components[0], dst); uerr != nil {
+			c.warn("%v", uerr)
+			return err
+		}
+		return also(err, "%s was connected and is disconnected again", i.components[0])
+	}
+	return nil
+}
+
+// also adds to the cause of an error.
+func also(err error, format string, args ...any) error {
+	more := fmt.Sprintf(format, args...)
+	var d *errno.Detail
+	if !errors.As(err, &d) {
+		return errno.New(err, "%v (%s)", err, more)
+	}
+	return &errno.Detail{Err: err, Cause: d.Cause + " (" + more + ")", Hint: d.Hint}
 }
 
 func (c *call) disconnectIPCP(ctx context.Context) error {
-	return c.eachComponent(ctx, false, func(pid int, component string) error {
-		return c.svc.DisconnectIPCP(ctx, pid, component, c.Value("dst"))
-	})
-}
-
-// eachComponent calls f for the components that the keyword component chooses,
-// management first or last, and stops at the first failure. A broadcast IPCP
-// has data transfer only, so a pattern does not choose management there.
-func (c *call) eachComponent(ctx context.Context, managementFirst bool, f func(pid int, component string) error) error {
-	found, err := c.chosen(ctx, c.Value("name"))
+	chosen, err := c.components(ctx)
 	if err != nil {
 		return err
 	}
-	pattern := c.Value("component")
-	if pattern == "" {
-		pattern = "*"
-	}
-	order := [2]struct{ word, name string }{{"mgmt", irm.Management}, {"dt", irm.DataTransfer}}
-	if !managementFirst {
-		order[0], order[1] = order[1], order[0]
-	}
-	for _, i := range found {
-		for _, o := range order {
-			if !grammar.Wildcard(pattern, o.word) {
-				continue
-			}
-			if i.Type == irm.Broadcast && o.word == "mgmt" && grammar.Wildcard(pattern, "dt") {
-				continue
-			}
-			if err := f(i.PID, o.name); err != nil {
+	for _, i := range chosen {
+		for _, component := range slices.Backward(i.components) {
+			if err := c.svc.DisconnectIPCP(ctx, i.PID, component, c.Value("dst")); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// connectable is an IPCP and those of its components that were chosen,
+// management first.
+type connectable struct {
+	irm.IPCPInfo
+	components []string
+}
+
+// components finds the IPCPs, and what the keyword component chooses of each. A
+// broadcast IPCP has data transfer only, so a pattern does not choose
+// management there.
+func (c *call) components(ctx context.Context) ([]connectable, error) {
+	found, err := c.chosen(ctx, c.Value("name"))
+	if err != nil {
+		return nil, err
+	}
+	pattern := c.Value("component")
+	if pattern == "" {
+		pattern = "*"
+	}
+	dt := grammar.Wildcard(pattern, "dt")
+	var all []connectable
+	for _, i := range found {
+		one := connectable{IPCPInfo: i}
+		if grammar.Wildcard(pattern, "mgmt") && !(dt && i.Type == irm.Broadcast) {
+			one.components = append(one.components, irm.Management)
+		}
+		if dt {
+			one.components = append(one.components, irm.DataTransfer)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// noComponent says that no IPCP that was chosen shows such a component.
+func noComponent(arg string, known []string) error {
+	slices.Sort(known)
+	known = slices.Compact(known)
+	err := errno.New(errno.Invalid, "no component %q is shown", arg)
+	switch near := grammar.Nearest(arg, known); {
+	case near != "":
+		return err.Next("did you mean %q?", near)
+	case len(known) == 0:
+		return err.Next("the IPCP shows none")
+	}
+	return err.Next("there are %s", strings.Join(known, ", "))
 }
 
 // ipcpColumns are those that scripts know.
@@ -139,12 +210,24 @@ func (c *call) showIPCP(ctx context.Context) error {
 		return err
 	}
 	all := []shownView{}
+	var known []string
 	for _, i := range found {
 		state, err := c.svc.ShowIPCP(ctx, i.PID)
 		if err != nil {
 			return err
 		}
-		all = append(all, shownView{viewIPCP(i), tidy(state)})
+		components := tidy(state).(map[string]any)
+		known = slices.AppendSeq(known, maps.Keys(components))
+		if c.Has("component") {
+			maps.DeleteFunc(components, func(k string, _ any) bool { return !grammar.Wildcard(c.Value("component"), k) })
+			if len(components) == 0 {
+				continue
+			}
+		}
+		all = append(all, shownView{viewIPCP(i), components})
+	}
+	if c.Has("component") && len(all) == 0 {
+		return noComponent(c.Value("component"), known)
 	}
 	if c.Options.JSON {
 		if len(all) == 1 && !grammar.HasWildcard(c.Value("name")) {

@@ -163,7 +163,8 @@ func (noEnd) Close()           {}
 
 // member is an IPCP of a layer whose other members are words: enrolment with
 // "elsewhere" leads to the layer "other", with "member" to "big", with any
-// other word to the layer of that name. Everything called "refused" fails.
+// other word to the layer of that name. Everything called "refused" fails, and
+// data transfer with "half".
 type member struct {
 	ipcp.Unsupported
 
@@ -200,6 +201,9 @@ func (m *member) Connect(_ context.Context, component, dst string, spec qos.Spec
 	if err := refused(dst); err != nil {
 		return err
 	}
+	if dst == "half" && component == irm.DataTransfer {
+		return errno.New(errno.TimedOut, "%q does not answer", dst).Next("try again")
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.peers[component+" "+dst] = spec.String()
@@ -224,6 +228,14 @@ func (m *member) Show() map[string]any {
 	if m.cfg == nil {
 		return shown
 	}
+	switch {
+	case m.cfg.Layer == "mesh":
+		maps.Copy(shown, meshState())
+	case m.cfg.Layer == "tree":
+		shown["neighbours"] = []map[string]any{
+			{"dst": "b3", "state": "blocked", "mtu": 1400}, {"dst": "b2", "state": "forwarding", "mtu": 1400},
+		}
+	}
 	if u := m.cfg.Unicast; u != nil {
 		shown["unicast"] = map[string]any{
 			"sizes": []any{u.AddrSize, u.EIDSize, u.MaxTTL}, "policies": []any{u.Routing.String(), u.Congestion.String()},
@@ -241,3 +253,34 @@ func (m *member) Show() map[string]any {
 }
 
 func (*member) Close() error { return nil }
+
+// meshState is what a member of a layer that routes shows.
+func meshState() map[string]any {
+	link := func(src, dst string, mtu int, withdrawn bool) map[string]any {
+		return map[string]any{"src": src, "dst": dst, "seq": uint64(1000000), "age_s": 1.25, "mtu": mtu, "withdrawn": withdrawn, "usable": !withdrawn}
+	}
+	const own, b, c, d = "e2.b4.53.92", "0a.00.00.01", "0b.00.00.01", "ff.00.00.01"
+	return map[string]any{
+		"linkstate": map[string]any{
+			"own": own, "policy": "lfa",
+			"lsdb": []map[string]any{
+				link(own, b, 1400, false), link(b, own, 1350, false), link(own, c, 0, false), link(c, own, 9000, false),
+				link(b, c, 1400, false), // c does not tell of it
+				link(c, d, 1400, true), link(d, c, 1400, true),
+			},
+			"neighbours": []map[string]any{{"address": b, "up": true, "mtu": 1400}, {"address": c, "up": false, "mtu": 0}},
+		},
+		"directory": map[string]any{"k": 8, "values": map[string]any{"85dc67": []string{own, b}, "0011aa": []string{c}}},
+		"flows": map[string]any{"open": 2, "list": []any{
+			map[string]any{"eid": "81985529216486895", "remote": b, "sent": map[string]any{"packets": 12345678, "bytes": 98765432100, "dropped": 0},
+				"congestion": map[string]any{"policy": "mb-ecn", "slot_ns": 1048576, "regime": "slow start"}},
+			map[string]any{"eid": "65", "remote": c, "sent": map[string]any{"packets": 1, "bytes": 20, "dropped": 0},
+				"congestion": map[string]any{"policy": "mb-ecn", "slot_ns": 131072, "regime": "avoidance"}},
+		}},
+		"dt": map[string]any{"address": own, "ports": []any{
+			map[string]any{"id": 1, "neighbour": b, "dropped_full": 0, "cubes": []any{
+				map[string]any{"cube": "best effort", "sent_packets": 7, "forwarded_packets": 123456789},
+				map[string]any{"cube": "voice", "sent_packets": 0, "forwarded_packets": 3}}},
+		}},
+	}
+}

@@ -1,10 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
-	"sort"
 	"strconv"
 	"strings"
 	"unicode"
@@ -47,8 +48,10 @@ func (c *call) json(v any) error {
 	return e.Encode(v)
 }
 
-// tidy makes lists and objects that are nil empty ones, so that a script sees
-// [] and {} and never null for them.
+// tidy brings what components show into the form that JSON has, also when no
+// daemon stands between: objects are map[string]any, lists []any, bytes are
+// hexadecimal. Lists and objects that are nil become empty ones, so that a
+// script sees [] and {} and never null for them.
 func tidy(v any) any {
 	r := reflect.ValueOf(v)
 	switch r.Kind() {
@@ -67,77 +70,32 @@ func tidy(v any) any {
 			l[i] = tidy(r.Index(i).Interface())
 		}
 		return l
+	case reflect.Struct, reflect.Pointer:
+		text, err := json.Marshal(v)
+		if err != nil {
+			return fmt.Sprint(v)
+		}
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.UseNumber()
+		var plain any
+		if d.Decode(&plain) != nil {
+			return fmt.Sprint(v)
+		}
+		return tidy(plain)
 	}
 	return v
 }
 
-// tree writes values of any depth, one line a value, the keys sorted:
-//
-//	key       value
-//	another
-//	  inner   value
-func (c *call) tree(v map[string]any, indent int) error {
-	keys := make([]string, 0, len(v))
-	width := 0
-	for k := range v {
-		keys = append(keys, k)
-		width = max(width, len(k))
-	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		if err := c.branch(k, v[k], indent, min(width, 24)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *call) branch(key string, v any, indent, width int) error {
-	switch v := v.(type) {
-	case map[string]any:
-		if len(v) == 0 {
-			return c.printf("%*s%-*s  -\n", indent, "", width, printable(key))
-		}
-		if err := c.printf("%*s%s\n", indent, "", printable(key)); err != nil {
-			return err
-		}
-		return c.tree(v, indent+2)
-	case []any:
-		if flat, ok := flatten(v); ok {
-			return c.printf("%*s%-*s  %s\n", indent, "", width, printable(key), flat)
-		}
-		for i, e := range v {
-			if err := c.branch(fmt.Sprintf("%s %d", key, i+1), e, indent, width); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return c.printf("%*s%-*s  %s\n", indent, "", width, printable(key), scalar(v))
-}
-
-// flatten joins a list of plain values.
-func flatten(l []any) (string, bool) {
-	if len(l) == 0 {
-		return "-", true
-	}
-	words := make([]string, len(l))
-	for i, e := range l {
-		switch e.(type) {
-		case map[string]any, []any:
-			return "", false
-		}
-		words[i] = scalar(e)
-	}
-	return strings.Join(words, " "), true
-}
-
-// scalar writes a number without an exponent, and nothing as a dash.
+// scalar writes a number without an exponent and with three decimals at most,
+// and nothing as a dash.
 func scalar(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "-"
 	case float64:
+		if v != math.Trunc(v) {
+			v = math.Round(v*1000) / 1000
+		}
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case string:
 		if v == "" {

@@ -1,10 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
-	"strings"
 	"testing"
+	"time"
 )
 
 func TestNamesCannotBreakALineOrTheTerminal(t *testing.T) {
@@ -39,31 +38,21 @@ func TestTidyLeavesNoNullLists(t *testing.T) {
 	}
 }
 
-func TestTreeShowsEveryDepth(t *testing.T) {
-	var b bytes.Buffer
-	c := &call{env: Env{Stdout: &b}}
-	c.tree(map[string]any{
-		"zero": 0.0, "big": 1e15, "text": "x\ny", "none": "", "nil": nil,
-		"list": []any{"a", 2.0}, "empty": []any{}, "sub": map[string]any{"k": true, "object": map[string]any{}},
-		"rows": []any{map[string]any{"n": 1.0}, map[string]any{"n": 2.0}},
-	}, 2)
-	want := strings.TrimLeft(`
-  big    1000000000000000
-  empty  -
-  list   a 2
-  nil    -
-  none   -
-  rows 1
-    n  1
-  rows 2
-    n  2
-  sub
-    k       true
-    object  -
-  text   x\ny
-  zero   0
-`, "\n")
-	if b.String() != want {
-		t.Errorf("got\n%swant\n%s", b.String(), want)
+func TestTidyMakesWhatJSONHas(t *testing.T) {
+	type inner struct {
+		N uint64    `json:"n"`
+		L []string  `json:"l"`
+		T time.Time `json:"-"`
+	}
+	in := map[string]any{"struct": inner{N: 1 << 63}, "pointer": &inner{L: []string{"x"}}, "func": struct{ F func() }{}}
+	out, err := json.Marshal(tidy(map[string]any{"struct": in["struct"], "pointer": in["pointer"]}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"pointer":{"l":["x"],"n":0},"struct":{"l":null,"n":9223372036854775808}}`; string(out) != want {
+		t.Errorf("got %s, want %s", out, want)
+	}
+	if _, ok := tidy(in).(map[string]any)["func"].(string); !ok {
+		t.Error("what JSON does not have is no text")
 	}
 }

@@ -7,6 +7,7 @@ type Completion struct {
 	Words  []Candidate // known from the grammar, in its order
 	Source Source      // and these live values
 	Dir    string      // of the daemon to ask for them, if the words say so
+	Of     string      // the subject of the words, where the values are of it
 }
 
 // Candidate is a word and what it is for.
@@ -109,13 +110,26 @@ func (n *Node) helpCandidates(words []string) Completion {
 
 func (n *Node) leafCandidates(words []string) Completion {
 	used := map[string]bool{}
+	of := ""
 	if n.Subject != nil {
+		for len(words) > 0 {
+			k := n.leadingFlag(words[0])
+			if k == nil {
+				break
+			}
+			used[k.Word] = true
+			words = words[1:]
+		}
 		if len(words) > 0 && words[0] == "--" {
+			words = words[1:]
+		}
+		if len(words) > 0 && n.Named && words[0] == n.Subject.Word {
 			words = words[1:]
 		}
 		if len(words) == 0 {
 			return n.Subject.values()
 		}
+		of = words[0]
 		words = words[1:]
 	}
 	for len(words) > 0 {
@@ -133,7 +147,9 @@ func (n *Node) leafCandidates(words []string) Completion {
 			used[k.Word] = true
 			words = words[1:]
 		case len(words) == 1:
-			return k.values()
+			c := k.values()
+			c.Of = of
+			return c
 		default:
 			used[k.Word] = true
 			words = words[2:]

@@ -11,7 +11,7 @@ func TestComplete(t *testing.T) {
 		words  string
 		source Source
 	}{
-		{"", "ipcp bind unbind name help flow process program status watch completion", NoSource},
+		{"", "ipcp bind unbind name help flow process program status watch completion layer", NoSource},
 		{"n", "name", NoSource},
 		{"ipcp ", "create destroy bootstrap enroll connect disconnect list help show", NoSource},
 		{"i de", "destroy", NoSource},
@@ -26,6 +26,15 @@ func TestComplete(t *testing.T) {
 		{"ipcp bootstrap dev ", "", Devices},
 		{"ipcp bootstrap routing ", "link_state lfa ecmp", NoSource},
 		{"ipcp show ", "", IPCPs},
+		{"ipcp show name ", "", IPCPs},
+		{"ipcp show n1 ", "component", NoSource},
+		{"ipcp show n1 component ", "", Components},
+		{"layer ", "list graph help", NoSource},
+		{"layer graph ", "", Members},
+		{"layer graph big ", "dot", NoSource},
+		{"layer graph --dot ", "", Members},
+		{"layer graph --dot big ", "", NoSource},
+		{"layer list name ", "", Layers},
 		{"name register ", "", Names},
 		{"name register x ", "layer ipcp", NoSource},
 		{"name register x layer a layer ", "", Layers},
@@ -62,6 +71,11 @@ func TestComplete(t *testing.T) {
 	}
 	if got := Complete(IRM(), []string{"--dir=/x", "ipcp", "destroy", "name", ""}).Dir; got != "/x" {
 		t.Errorf("the directory is %q", got)
+	}
+	for _, line := range []string{"ipcp show n1 component ", "ipcp show name n1 component ", "i sh -- n1 comp x"} {
+		if got := Complete(IRM(), strings.Split(line, " ")).Of; got != "n1" {
+			t.Errorf("%q asks for the components of %q", line, got)
+		}
 	}
 	Complete(IRM(), nil)
 }

@@ -82,17 +82,19 @@ type Source int
 
 // The sources.
 const (
-	NoSource  Source = iota
-	IPCPs            // names of IPCPs
-	Names            // registered names
-	Layers           // layers that an IPCP is in
-	Peers            // names and layers
-	Programs         // bound programs
-	Processes        // pids of processes that use the node
-	Commands         // executables: PATH and files
-	Files            // paths
-	Dirs             // directories
-	Devices          // network interfaces
+	NoSource   Source = iota
+	IPCPs             // names of IPCPs
+	Names             // registered names
+	Layers            // layers that an IPCP is in
+	Peers             // names and layers
+	Programs          // bound programs
+	Processes         // pids of processes that use the node
+	Commands          // executables: PATH and files
+	Files             // paths
+	Dirs              // directories
+	Devices           // network interfaces
+	Members           // layers, and IPCPs that are in one
+	Components        // of the IPCPs that the subject names
 )
 
 // link sets the parents below n.

@@ -126,6 +126,7 @@ func bootstrapIPCP() *Node {
 		},
 		Notes: []string{
 			"An IPCP that was created here stays when bootstrapping fails, and can be bootstrapped again.",
+			"autobind does not make the IPCP reachable: register its name, and that of its layer, in a layer that the other nodes are in too.",
 		},
 		JSON: ipcpFields(), List: true,
 		Examples: []Example{
@@ -133,6 +134,8 @@ func bootstrapIPCP() *Node {
 			{"irm ipcp bootstrap name e1 type eth-dix layer lan dev eth0", "a layer on an Ethernet"},
 			{"irm ipcp bootstrap name u1 type udp4 layer net ip 192.0.2.1", "a layer over UDP"},
 			{"irm ipcp bootstrap name n1 type unicast layer big autobind", "a layer that routes, over the layers below"},
+			{"irm name register n1 layer lan", "so that n1 can be enrolled with and connected to through the layer lan"},
+			{"irm ipcp bootstrap name b1 type broadcast layer all autobind", "a layer in which each member hears what the others write"},
 		},
 	}
 }
@@ -150,10 +153,14 @@ func enrollIPCP() *Node {
 			{Word: "autobind", Help: "bind the IPCP to its own name and to that of the layer"},
 		},
 		AnyOf: []string{"layer", "dst"},
-		JSON:  ipcpFields(), List: true,
+		Notes: []string{
+			"The name must lead to a member: it is bound to the member's IPCP there, which autobind does, and registered in a layer that both nodes are in. It need not be known here. Enrolling makes no neighbour: connect the IPCP afterwards.",
+		},
+		JSON: ipcpFields(), List: true,
 		Examples: []Example{
-			{"irm ipcp enroll name n2 layer big autobind", ""},
+			{"irm ipcp enroll name n2 layer big autobind", "through any member that the name of the layer leads to"},
 			{"irm ipcp enroll name n3 layer big dst n2", "through the member n2"},
+			{"irm ipcp enroll name b2 type broadcast layer all dst b1 autobind", ""},
 		},
 	}
 }
@@ -186,8 +193,15 @@ func connectIPCP() *Node {
 			{Word: "qos", Arg: "<preset>", Default: "raw", Words: qos.Names, Accept: func(string) bool { return true },
 				Help: "of the data transfer connection; an unknown word means raw"},
 		},
-		Notes:    []string{"Management is connected first, always raw. A broadcast IPCP has data transfer only."},
-		Examples: []Example{{"irm ipcp connect name n1 dst n2", ""}, {"irm ipcp connect name b1 dst b2 component dt", ""}},
+		Notes: []string{
+			"Management is connected first, always raw; when data transfer fails then, management is disconnected again. A broadcast IPCP has data transfer only.",
+			"The IPCP keeps a connection up: when it is lost it is made again until it is disconnected. A daemon that keeps its state makes it again at the next start.",
+		},
+		Examples: []Example{
+			{"irm ipcp connect name n2 dst n1", ""},
+			{"irm ipcp connect name n2 dst n1 component dt qos voice", "data transfer alone, over a flow for voice"},
+			{"irm ipcp connect name b2 dst b1", ""},
+		},
 	}
 }
 
@@ -195,7 +209,7 @@ func disconnectIPCP() *Node {
 	return &Node{
 		Word: "disconnect", Purpose: "end the connection of an IPCP with a neighbour",
 		Keywords: []*Keyword{ipcpName("name of the IPCP, or a pattern with *"), neighbour(), component()},
-		Notes:    []string{"Data transfer is disconnected first."},
+		Notes:    []string{"Data transfer is disconnected first. Only the side that connected can disconnect; of several connections to one neighbour the newest ends."},
 		Examples: []Example{{"irm ipcp disconnect name n1 dst n2", ""}},
 	}
 }
@@ -219,8 +233,18 @@ func showIPCP() *Node {
 		Word: "show", Purpose: "show the state of an IPCP and its components",
 		Subject: &Keyword{Word: "name", Arg: "<ipcp>", Help: "name of the IPCP, or a pattern with *", Required: true,
 			Check: text("IPCP name"), Source: IPCPs},
-		Named:    true,
-		JSON:     append(ipcpFields(), "components"),
-		Examples: []Example{{"irm ipcp show l1", ""}},
+		Named: true,
+		Keywords: []*Keyword{
+			{Word: "component", Arg: "<component>", Check: text("component"), Source: Components,
+				Help: "only this one of its components, * for any run of characters"},
+		},
+		Notes: []string{
+			"What a component shows depends on the type of the IPCP. In tables, columns in which all is zero are left out; the JSON has them.",
+		},
+		JSON: append(ipcpFields(), "components"),
+		Examples: []Example{
+			{"irm ipcp show l1", ""},
+			{"irm ipcp show n1 component linkstate", "who is linked with whom, as n1 has heard"},
+		},
 	}
 }

@@ -17,6 +17,7 @@ func IRM() *Node {
 			statusNode(),
 			watchNode(),
 			completionNode(),
+			layerNode(),
 			completeNode(),
 		},
 		Notes: []string{

@@ -127,6 +127,14 @@ func (c *Command) takeOptions(root *Node, args []string) ([]string, error) {
 // parseLeaf reads subject, keywords and the rest of an operation.
 func (c *Command) parseLeaf(words []string) error {
 	n := c.Node
+	for n.Subject != nil && len(words) > 0 {
+		k := n.leadingFlag(words[0])
+		if k == nil {
+			break
+		}
+		c.set(k, words[0])
+		words = words[1:]
+	}
 	if n.Subject != nil && len(words) > 0 {
 		if words[0] == "--" {
 			words = words[1:] // the next word is the subject, whatever it looks like
@@ -170,6 +178,18 @@ func (c *Command) parseLeaf(words []string) error {
 		}
 	}
 	return c.complete()
+}
+
+// leadingFlag gives the flag, such as --dot, that a word before the subject is;
+// nil when it is none.
+func (n *Node) leadingFlag(word string) *Keyword {
+	if !strings.HasPrefix(word, "-") {
+		return nil
+	}
+	if k := n.match(word); k != nil && k.Arg == "" {
+		return k
+	}
+	return nil
 }
 
 // take checks a value and keeps it.

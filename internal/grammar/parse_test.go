@@ -11,7 +11,7 @@ import (
 // order is the match order that scripts rely on, by path; words that came
 // later follow after the bar.
 var order = map[string]string{
-	"":                "ipcp bind unbind name help | flow process program status watch completion",
+	"":                "ipcp bind unbind name help | flow process program status watch completion layer",
 	"ipcp":            "create destroy bootstrap enroll connect disconnect list help | show",
 	"bind":            "program process ipcp help |",
 	"unbind":          "program process ipcp help |",
@@ -210,6 +210,20 @@ func TestWordsAfterDashesAreArguments(t *testing.T) {
 	}
 	if c := mustParse(t, "name destroy -- --json"); c.Options.JSON || c.Value("name") != "--json" {
 		t.Error("name destroy -- --json does not destroy the name --json")
+	}
+}
+
+func TestAFlagWithDashesMayStandBeforeTheSubject(t *testing.T) {
+	for _, line := range []string{"layer graph big --dot", "layer graph --dot big", "layer graph big dot", "la g --dot -- big"} {
+		if c := mustParse(t, line); !c.Has("dot") || c.Value("layer") != "big" {
+			t.Errorf("irm %s: layer %q, dot %v", line, c.Value("layer"), c.Has("dot"))
+		}
+	}
+	if c := mustParse(t, "layer graph -- --dot"); c.Has("dot") || c.Value("layer") != "--dot" {
+		t.Error("a layer that is called --dot cannot be shown")
+	}
+	if c := mustParse(t, "layer graph dot"); c.Has("dot") || c.Value("layer") != "dot" {
+		t.Error("a layer that is called dot cannot be shown")
 	}
 }
 
