@@ -1,8 +1,12 @@
 package unicast
 
 import (
+	"context"
+	"errors"
+	"sync/atomic"
 	"time"
 
+	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp/hash"
 	"ouroboros/internal/ipcp/unicast/dht"
 	"ouroboros/internal/ipcp/unicast/dt"
@@ -27,7 +31,16 @@ type member struct {
 	routing *linkstate.LinkState
 	dir     *dht.Directory
 	flows   *fa.Allocator
+
+	change atomic.Int64 // time of the last change of the layer as seen from here, ns since born
 }
+
+// young is how long after a change of the layer a name that is not known is
+// asked for again: routes and directory may be on their way.
+const (
+	young = 500 * time.Millisecond
+	again = 20 * time.Millisecond
+)
 
 // newMember makes the components; start sets them to work.
 func (u *IPCP) newMember(cfg *irm.Config, raw *conf.Config, peer, own wire.Addr) *member {
@@ -54,7 +67,7 @@ func (u *IPCP) newMember(cfg *irm.Config, raw *conf.Config, peer, own wire.Addr)
 		Net: m.engine, Directory: m.dir, Host: u.env.Host, HashLen: hash.Size(cfg.Hash), CA: c.Congestion,
 		Log: log, Go: u.env.Go, AfterFunc: u.env.AfterFunc,
 	})
-	m.engine.OnChange(m.dir.RoutesChanged)
+	m.engine.OnChange(m.changed)
 	return m
 }
 
@@ -63,6 +76,30 @@ func seconds(n uint32) time.Duration { return time.Duration(n) * time.Second }
 func (m *member) start() {
 	m.routing.Start()
 	m.dir.Start()
+}
+
+// changed is told that ways have changed.
+func (m *member) changed() {
+	m.change.Store(int64(time.Since(m.born)))
+	m.dir.RoutesChanged()
+}
+
+// query looks a name up. While the layer has just changed a name that is not
+// known may be known in a moment.
+func (m *member) query(ctx context.Context, hash []byte) error {
+	for {
+		_, err := m.dir.Query(ctx, hash)
+		if !errors.Is(err, errno.NameError) || time.Since(m.born)-time.Duration(m.change.Load()) > young {
+			return err
+		}
+		t := time.NewTimer(again)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
 }
 
 // close ends the components: flows over the layer first, while what they still

@@ -208,8 +208,7 @@ func (u *IPCP) Query(ctx context.Context, hash []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.dir.Query(ctx, hash)
-	return err
+	return m.query(ctx, hash)
 }
 
 // AllocFlow implements ipcp.IPCP.
