@@ -67,18 +67,18 @@ func TestListsOfObjectsBecomeTables(t *testing.T) {
 	want := strings.TrimLeft(`
   flows
     list
-      eid                  congestion.policy  congestion.window  remote        sent.bytes  sent.packets
-      65                   mb-ecn                            17  01.00.00.00  98765432109       1234567
-      1311768467463790320  none                               -  01.00.00.00           20             1
+      eid                  remote       congestion.policy  congestion.window   sent.bytes  sent.packets
+      65                   01.00.00.00  mb-ecn                            17  98765432109       1234567
+      1311768467463790320  01.00.00.00  none                               -           20             1
     open  2
   lsdb
     src          dst          age_s   mtu         seq  withdrawn
     e2.b4.53.92  01.00.00.00      3  1400  4294967295  false
     01.00.00.00  e2.b4.53.92   12.5  1400           7  true
   neighbours
-                  mtu  up
-    01.00.00.00  1400  true
-    02.00.00.00   900  false
+                 up      mtu
+    01.00.00.00  true   1400
+    02.00.00.00  false   900
   ports
     id  neighbour
      1  01.00.00.00
