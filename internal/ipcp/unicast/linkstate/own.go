@@ -16,6 +16,10 @@ const (
 	withdrawAfter = 100 * time.Millisecond
 	withdrawLast  = time.Second
 
+	// A link whose numbers are used up, because others have forged the last ones,
+	// is not refreshed: so it times out everywhere, and begins again.
+	saturatedRest = 2 * time.Second
+
 	// A link that flaps, or that others forge, has an update each updatePace, in
 	// bursts of updateBurst.
 	updatePace  = 100 * time.Millisecond
@@ -65,7 +69,7 @@ type ownLink struct {
 	answers    int // to updates of others while it was not there
 	answersEnd time.Time
 
-	saturated time.Time // since when the counter is at its end
+	saturated time.Time // since when the counter is at its end; zero = it is not
 }
 
 // Up says that there is a live data transfer flow to a neighbour, and the
@@ -142,6 +146,8 @@ func (l *LinkState) update(o *ownLink, now time.Time) {
 	case o.up && o.again:
 		o.again = false
 		o.at = now.Add(againAfter)
+	case o.up && !o.saturated.IsZero():
+		o.at = o.saturated.Add(l.cfg.Timeout + saturatedRest)
 	case o.up:
 		o.at = now.Add(l.interval())
 	case o.repeat == 1:
@@ -164,6 +170,9 @@ func (l *LinkState) emit(o *ownLink, now time.Time) {
 	if l.counter < lsa.LastCounter {
 		l.counter++
 	}
+	if !o.saturated.IsZero() && now.Sub(o.saturated) >= l.cfg.Timeout+saturatedRest {
+		o.saturated, o.counter = time.Time{}, 0
+	}
 	// Only own updates move the counter of all, so that who forges a high number
 	// for one link uses up that of no other.
 	next := max(uint64(l.counter), uint64(o.counter)+1)
@@ -173,7 +182,7 @@ func (l *LinkState) emit(o *ownLink, now time.Time) {
 			return
 		}
 		if o.saturated.IsZero() {
-			o.saturated = now
+			o.saturated, o.again = now, true
 		}
 		o.counter = lsa.LastCounter
 		o.e.seq = lsa.Max
@@ -216,12 +225,6 @@ func (l *LinkState) tickOwn(o *ownLink, now time.Time) {
 	if now.Before(o.at) {
 		l.due(o.at)
 		return
-	}
-	// What holds the last number has timed out by now everywhere, since it
-	// cannot be repeated: begin again.
-	if !o.saturated.IsZero() && now.Sub(o.saturated) > l.cfg.Timeout+againAfter {
-		o.saturated = time.Time{}
-		o.counter = 0
 	}
 	l.update(o, now)
 }
