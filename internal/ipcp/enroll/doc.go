@@ -30,7 +30,7 @@ import (
 // Component is the name of the component.
 const Component = "Enrollment"
 
-// Info is the component's message at the begin of a connection.
+// info is the component's message at the begin of a connection.
 var info = cep.Message{Component: Component, Protocol: "OEP", Version: 1, Syntax: cep.SyntaxGPB}
 
 // message is one of the three.

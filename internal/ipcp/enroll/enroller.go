@@ -29,6 +29,7 @@ type Enroller struct {
 	env    ipcp.Env
 	log    *slog.Logger
 	config func() (*wire.Config, error)
+	most   int // at a time
 
 	enrolled, failed, denied, silent, garbage, crowded, unknown atomic.Uint64
 
@@ -51,7 +52,7 @@ var _ connmgr.Component = (*Enroller)(nil)
 // address. When it fails joiners are refused with its number. It is called on
 // several goroutines.
 func NewEnroller(env ipcp.Env, config func() (*wire.Config, error)) *Enroller {
-	e := &Enroller{env: env, log: env.Log, config: config, said: make(map[string]bool)}
+	e := &Enroller{env: env, log: env.Log, config: config, most: atATime, said: make(map[string]bool)}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -67,7 +68,7 @@ func (e *Enroller) Added(c *connmgr.Conn) error {
 	j.ctx, j.cancel = context.WithCancel(e.env.Context)
 	var oldest *joiner
 	e.mu.Lock()
-	if len(e.served) >= atATime {
+	if len(e.served) >= e.most {
 		oldest = e.served[0]
 		e.served = e.served[1:]
 	}

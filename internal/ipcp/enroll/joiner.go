@@ -157,13 +157,16 @@ func (x *exchange) again(err error, format string, args ...any) *failure {
 	return &failure{Detail: errno.New(err, format, args...).Next("see that the IPCP there is in the layer"), again: true}
 }
 
-// finish sends the ack and ends the flow.
+// finish sends the ack and ends the flow. The ack goes twice: one may be lost,
+// and where the request was lost the first one is taken for it.
 func (x *exchange) finish(err error) {
 	ack := &wire.Ack{ID: x.id}
 	if err != nil {
 		ack.Result = number(err)
 	}
-	_ = x.send(ack) // there is nobody to tell
+	if x.send(ack) == nil {
+		_ = x.send(ack) // there is nobody to tell
+	}
 	x.conn.Close()
 }
 
