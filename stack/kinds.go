@@ -8,6 +8,7 @@ import (
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp"
+	"ouroboros/internal/ipcp/broadcast"
 	"ouroboros/internal/ipcp/eth"
 	"ouroboros/internal/ipcp/local"
 	"ouroboros/internal/ipcp/udp"
@@ -18,12 +19,13 @@ import (
 
 // kinds are the IPCPs that this build has.
 var kinds = map[irm.IPCPType]ipcp.Constructor{
-	irm.Local:   local.New,
-	irm.Unicast: unicast.New,
-	irm.EthLLC:  eth.NewLLC,
-	irm.EthDIX:  eth.NewDIX,
-	irm.UDP4:    udp.New4,
-	irm.UDP6:    udp.New6,
+	irm.Local:     local.New,
+	irm.Unicast:   unicast.New,
+	irm.Broadcast: broadcast.New,
+	irm.EthLLC:    eth.NewLLC,
+	irm.EthDIX:    eth.NewDIX,
+	irm.UDP4:      udp.New4,
+	irm.UDP6:      udp.New6,
 }
 
 // unknownKind says which kinds there are instead.
