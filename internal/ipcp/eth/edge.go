@@ -7,6 +7,8 @@ import (
 	wire "ouroboros/internal/wire/ethmgmt"
 )
 
+var _ shim.Queued = (*layer)(nil)
+
 // Transmit implements shim.Edge: the header goes in front.
 func (l *layer) Transmit(e *shim.Endpoint[wire.MAC], batch []*packet.Buffer) (taken int) {
 	k := l.port.link.Load()
@@ -25,6 +27,14 @@ func (l *layer) Transmit(e *shim.Endpoint[wire.MAC], batch []*packet.Buffer) (ta
 		b.TrimHead(size) // it comes again
 	}
 	return taken
+}
+
+// QueueLen implements shim.Queued.
+func (l *layer) QueueLen() int {
+	if k := l.port.link.Load(); k != nil {
+		return k.QueueLen()
+	}
+	return 0
 }
 
 // put writes a header: to and from an endpoint, with n bytes of payload.

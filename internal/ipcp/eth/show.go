@@ -39,6 +39,7 @@ func (i *IPCP) Show() map[string]any {
 		device["sent"], device["sent_bytes"] = st.Sent, st.SentBytes
 		device["short_takes"], device["send_errors"] = st.ShortTakes, st.SendErrors
 		device["overflows"], device["truncated"] = st.Overflows, st.Truncated
+		device["queued"] = k.QueueLen()
 		device["ring_slots"], device["send_buffer"] = st.RingSlots, st.SendBuffer
 		if st.LastError != nil {
 			device["last_error"] = st.LastError.Error()

@@ -10,6 +10,8 @@ import (
 	"ouroboros/internal/wire/udpmgmt"
 )
 
+var _ shim.Queued = (*layer)(nil)
+
 // Transmit implements shim.Edge: the number of the peer's endpoint goes in
 // front.
 func (l *layer) Transmit(e *shim.Endpoint[netip.AddrPort], batch []*packet.Buffer) (taken int) {
@@ -23,6 +25,9 @@ func (l *layer) Transmit(e *shim.Endpoint[netip.AddrPort], batch []*packet.Buffe
 	}
 	return taken
 }
+
+// QueueLen implements shim.Queued.
+func (l *layer) QueueLen() int { return l.socket.QueueLen() }
 
 // codes are the messages of the Shim on this wire.
 var codes = map[shim.Code]udpmgmt.Code{

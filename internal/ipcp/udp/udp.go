@@ -232,7 +232,7 @@ func (i *IPCP) Show() map[string]any {
 		"sent": st.Sent, "sent_bytes": st.SentBytes, "send_errors": st.SendErrors, "short_takes": st.ShortTakes,
 		"receive_errors": st.ReceiveErrors, "overflows": st.Overflows, "runts": l.runts.Load(),
 		"keep_alives": l.alive.sent.Load(), "recv_buffer": st.RecvBuffer, "send_buffer": st.SendBuffer,
-		"gso": st.GSO, "gro": st.GRO,
+		"gso": st.GSO, "gro": st.GRO, "queued": l.socket.QueueLen(),
 	}
 	if st.LastError != nil {
 		socket["last_error"] = st.LastError.Error()

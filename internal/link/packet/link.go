@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ouroboros/internal/errno"
+	"ouroboros/internal/link/outq"
 )
 
 // ErrClosed is what Serve gives on a link that was closed before.
@@ -65,7 +66,8 @@ type Link struct {
 	awaiting   atomic.Bool    // somebody waits for room
 	writable   atomic.Pointer[func()]
 
-	count counters
+	waiting outq.Meter
+	count   counters
 }
 
 // Open opens a device. errno.NoEntry when there is none of that name,
@@ -185,6 +187,17 @@ func setSendBuffer(fd int) int {
 // ring takes no longer frames.
 func (l *Link) Index() int { return l.index }
 func (l *Link) MTU() int   { return l.mtu }
+
+// QueueLen estimates how many frames the link has taken that have not left the
+// host.
+func (l *Link) QueueLen() int {
+	if !l.door.enter() {
+		return 0
+	}
+	n := l.waiting.Packets(l.fd)
+	l.leave()
+	return n
+}
 
 // MAC is the address for which frames are received.
 func (l *Link) MAC() [6]byte { return *l.mac.Load() }

@@ -22,6 +22,7 @@ type mmsghdr struct {
 type sender struct {
 	msgs [maxSend]mmsghdr
 	iovs [maxSend]unix.Iovec
+	turn int // calls of Send, for the Meter
 }
 
 func newSender() any {
@@ -56,13 +57,20 @@ func (l *Link) Send(batch []*packet.Buffer) (taken int) {
 	}
 	defer l.leave()
 	s := l.senders.Get().(*sender)
+	s.turn++
+	sample, before := l.waiting.Begin(l.fd, s.turn), l.count.sent.Load()
+	frames, bytes := 0, 0
+	defer func() {
+		l.waiting.End(l.fd, sample, frames, bytes, false, l.count.sent.Load()-before == uint64(frames))
+	}()
 	for taken < len(batch) {
 		part := batch[taken:min(len(batch), taken+maxSend)]
 		s.load(part)
 		n, err := sendmmsg(l.fd, s.msgs[:len(part)])
 		s.clear(len(part))
 		if n > 0 {
-			l.sent(part[:n])
+			bytes += l.sent(part[:n])
+			frames += n
 			taken += n
 			continue
 		}
@@ -88,14 +96,15 @@ func (l *Link) Send(batch []*packet.Buffer) (taken int) {
 	return taken
 }
 
-func (l *Link) sent(frames []*packet.Buffer) {
-	bytes := 0
+// sent releases frames that the kernel took, and gives their bytes.
+func (l *Link) sent(frames []*packet.Buffer) (bytes int) {
 	for _, b := range frames {
 		bytes += b.Len()
 		b.Release()
 	}
 	l.count.sent.Add(uint64(len(frames)))
 	l.count.sentBytes.Add(uint64(bytes))
+	return bytes
 }
 
 func (l *Link) refused(frames []*packet.Buffer, err unix.Errno) {

@@ -29,6 +29,7 @@ type sender struct {
 	to      sockaddr
 	toLen   int
 	longest int // segment of a train in bytes, 0 for no trains
+	turn    int // calls of Send, for the Meter
 
 	msgs  [maxBatch]mmsghdr
 	iovs  [maxBatch]unix.Iovec
@@ -70,12 +71,17 @@ func (s *Socket) Send(to netip.AddrPort, batch []*packet.Buffer) (taken int) {
 	if s.gso {
 		st.longest = s.refused.longest(st.addr)
 	}
+	st.turn++
+	sample := s.waiting.Begin(s.fd, st.turn)
+	before := s.count.sent.Load()
 	full := false
+	var done pushed
 	for taken < len(batch) && !full {
 		var n int
-		n, full = st.push(batch[taken:])
+		n, full = st.push(batch[taken:], &done)
 		taken += n
 	}
+	s.waiting.End(s.fd, sample, done.datagrams, done.bytes, done.trains > 0, s.count.sent.Load()-before == uint64(done.datagrams))
 	s.senders.Put(st)
 	packet.ReleaseAll(batch[:taken])
 	if full {
@@ -140,10 +146,13 @@ func (st *sender) gather(i int, b *packet.Buffer) (length int) {
 	return len(p)
 }
 
+// pushed is what the kernel took of a batch.
+type pushed struct{ datagrams, bytes, trains int }
+
 // push sends the first datagrams of batch and gives how many were taken, and
 // whether the send buffer is full. It takes fewer also after a train was
 // refused, which does not happen again with the same bytes.
-func (st *sender) push(batch []*packet.Buffer) (taken int, full bool) {
+func (st *sender) push(batch []*packet.Buffer, done *pushed) (taken int, full bool) {
 	s := st.s
 	messages := st.plan(batch)
 	for sent := 0; sent < messages; {
@@ -164,6 +173,9 @@ func (st *sender) push(batch []*packet.Buffer) (taken int, full bool) {
 			if trains > 0 {
 				s.count.sentTrains.Add(uint64(trains))
 			}
+			done.datagrams += taken - first
+			done.bytes += bytes
+			done.trains += trains
 			continue
 		}
 		train := st.end[sent]-taken > 1

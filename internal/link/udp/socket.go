@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ouroboros/internal/errno"
+	"ouroboros/internal/link/outq"
 	"ouroboros/internal/packet"
 )
 
@@ -70,8 +71,9 @@ type Socket struct {
 	awaiting atomic.Bool    // somebody waits for room
 	writable atomic.Pointer[func()]
 
-	count counters
-	said  atomic.Bool // the log line about refused trains
+	waiting outq.Meter
+	count   counters
+	said    atomic.Bool // the log line about refused trains
 }
 
 // Open binds a socket.
@@ -179,6 +181,17 @@ func (s *Socket) bind(local netip.AddrPort) error {
 // LocalAddr is the address that is bound, with the port that the kernel chose
 // if it was to choose.
 func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
+
+// QueueLen estimates how many datagrams the socket has taken that have not left
+// the host.
+func (s *Socket) QueueLen() int {
+	if !s.door.enter() {
+		return 0
+	}
+	n := s.waiting.Packets(s.fd)
+	s.leave()
+	return n
+}
 
 // Close ends Serve and everything that waits, and closes the socket when the
 // last call has left it. It does not wait for Serve; it does for a running
