@@ -17,7 +17,10 @@ const (
 )
 
 // Range is a span of whole numbers, both ends included.
-type Range struct{ Min, Max int64 }
+type Range struct {
+	Min, Max int64
+	Why      string // it cannot be others; may be empty
+}
 
 // Has reports whether n lies in the span.
 func (r Range) Has(n int64) bool { return r.Min <= n && n <= r.Max }
@@ -36,24 +39,32 @@ func (r Range) Check(key string, n int64) error {
 	if r.Has(n) {
 		return nil
 	}
-	return errno.New(errno.Invalid, "%q cannot be %d", key, n).Next("it can be %s", r)
+	return errno.New(errno.Invalid, "%q cannot be %d", key, n).Next("%s", r.Hint())
+}
+
+// Hint says what a number can be, and why if that is not plain.
+func (r Range) Hint() string {
+	if r.Why == "" {
+		return "it can be " + r.String()
+	}
+	return "it can be " + r.String() + ": " + r.Why
 }
 
 // What the numbers of a Config can be; times are in seconds. The command line
 // and the configuration file of the daemon check with these too.
 var (
-	AddrSizeRange     = Range{4, 4} // the flat address policy knows no other
-	EIDSizeRange      = Range{8, 8} // nor does the wire
-	TTLRange          = Range{1, 255}
-	LSRange           = Range{1, 1<<32 - 1} // each of the three link-state times
-	DHTAlphaRange     = Range{1, 10}
-	DHTKRange         = Range{1, 20}
-	DHTExpireRange    = Range{10, 86400}
-	DHTRefreshRange   = Range{3, 3600}
-	DHTReplicateRange = Range{3, 3600}
-	EthertypeRange    = Range{0x0600, 0xFFFE}
-	PortRange         = Range{1, 65535}
-	UDPMTURange       = Range{256, 65503}
+	AddrSizeRange     = Range{Min: 4, Max: 4, Why: "addresses have 4 bytes with the policy flat, the only one that there is"}
+	EIDSizeRange      = Range{Min: 8, Max: 8, Why: "endpoint ids have 8 bytes on the wire, whatever is asked for"}
+	TTLRange          = Range{Min: 1, Max: 255, Why: "a packet that may make no hop goes nowhere, and the header has one byte for it"}
+	LSRange           = Range{Min: 1, Max: 1<<32 - 1} // each of the three link-state times
+	DHTAlphaRange     = Range{Min: 1, Max: 10}
+	DHTKRange         = Range{Min: 1, Max: 20}
+	DHTExpireRange    = Range{Min: 10, Max: 86400}
+	DHTRefreshRange   = Range{Min: 3, Max: 3600}
+	DHTReplicateRange = Range{Min: 3, Max: 3600}
+	EthertypeRange    = Range{Min: 0x0600, Max: 0xFFFE}
+	PortRange         = Range{Min: 1, Max: 65535}
+	UDPMTURange       = Range{Min: 256, Max: 65503}
 )
 
 // Words that the values of a configuration can be, the first spelling of each

@@ -105,3 +105,17 @@ func TestAWrongValueIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestAValueThatIsRefusedSaysWhy(t *testing.T) {
+	for why, change := range map[string]func(u *UnicastConfig){
+		"endpoint ids have 8 bytes on the wire": func(u *UnicastConfig) { u.EIDSize = 4 },
+		"addresses have 4 bytes":                func(u *UnicastConfig) { u.AddrSize = 8 },
+		"a packet that may make no hop":         func(u *UnicastConfig) { u.MaxTTL = 0 },
+	} {
+		c := NewConfig(Unicast, "big")
+		change(c.Unicast)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%v does not say %q", err, why)
+		}
+	}
+}

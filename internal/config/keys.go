@@ -106,8 +106,10 @@ func (d *decoder) unknown(where string, e *entry, keys []key) {
 	d.fail(e.span, hint, "unknown key %q in %s", e.name, where)
 }
 
-// want reports a value that is not what its key wants.
-func (d *decoder) want(e *entry, v *node, want string) {
+// want reports a value that is not what its key wants, wantFor says why.
+func (d *decoder) want(e *entry, v *node, want string) { d.wantFor(e, v, want, "") }
+
+func (d *decoder) wantFor(e *entry, v *node, want, why string) {
 	got := string(v.kind)
 	switch v.kind {
 	case aString:
@@ -115,7 +117,7 @@ func (d *decoder) want(e *entry, v *node, want string) {
 	case anInteger, aBoolean, aFloat:
 		got = v.text
 	}
-	d.fail(v.span, "", "%q cannot be %s: expected %s", e.name, got, want)
+	d.fail(v.span, why, "%q cannot be %s: expected %s", e.name, got, want)
 }
 
 // integer is a key whose value lies in r.
@@ -127,7 +129,7 @@ func integer[T ~int | ~uint8 | ~uint16 | ~uint32 | ~int64](name string, r irm.Ra
 	return key{name: name, read: func(d *decoder, e *entry) {
 		n, ok := number(e.value)
 		if !ok || !r.Has(n) {
-			d.want(e, e.value, want)
+			d.wantFor(e, e.value, want, r.Why)
 			return
 		}
 		*dst = T(n)

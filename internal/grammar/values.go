@@ -17,10 +17,10 @@ func number(word string, r irm.Range) func(string) error {
 	return func(s string) error {
 		n, err := strconv.ParseInt(s, 10, 64)
 		if err != nil || s[0] == '+' {
-			return errno.New(errno.Invalid, "keyword %q cannot be %q", word, s).Next("it can be %s", r)
+			return errno.New(errno.Invalid, "keyword %q cannot be %q", word, s).Next("%s", r.Hint())
 		}
 		if !r.Has(n) {
-			return errno.New(errno.Invalid, "keyword %q cannot be %s", word, s).Next("it can be %s", r)
+			return errno.New(errno.Invalid, "keyword %q cannot be %s", word, s).Next("%s", r.Hint())
 		}
 		return nil
 	}
