@@ -100,11 +100,16 @@ func Parse(word string) (Spec, bool) {
 	return Spec{}, false
 }
 
-// String names the preset, or says what is asked for.
+// String names the preset, with its peer time-out if that is another one, or
+// says what is asked for.
 func (s Spec) String() string {
 	for _, w := range Names {
-		if p, _ := Parse(w); p == s {
+		p, _ := Parse(w)
+		if p == s {
 			return w
+		}
+		if p.Timeout = s.Timeout; p == s {
+			return fmt.Sprintf("%s (timeout %d ms)", w, s.Timeout)
 		}
 	}
 	kind := "datagram"

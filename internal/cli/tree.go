@@ -25,7 +25,8 @@ import (
 //	          64  voice       12
 //
 // A table is as wide as people can read, and goes on below where it has more
-// columns. What is zero in all its rows is left out.
+// columns. What is zero in all its rows is left out, and counters that are zero
+// share a line.
 func (c *call) tree(v map[string]any, indent int) error {
 	var b strings.Builder
 	branches(&b, v, indent)
@@ -34,7 +35,12 @@ func (c *call) tree(v map[string]any, indent int) error {
 
 func branches(b *strings.Builder, v map[string]any, indent int) {
 	keys := slices.Sorted(maps.Keys(v))
+	zero := zeros(v, keys)
+	keys = slices.DeleteFunc(keys, func(k string) bool { return slices.Contains(zero, k) })
 	width := 0
+	if len(zero) > 0 {
+		width = len(zeroKey)
+	}
 	for _, k := range keys {
 		if _, plain := cell(v[k]); plain {
 			width = max(width, utf8.RuneCountInString(printable(k)))
@@ -43,6 +49,45 @@ func branches(b *strings.Builder, v map[string]any, indent int) {
 	for _, k := range keys {
 		branch(b, k, v[k], indent, min(width, 24))
 	}
+	if len(zero) == 0 {
+		return
+	}
+	pad(b, "", indent)
+	pad(b, zeroKey, min(width, 24))
+	at := 0
+	for _, k := range zero {
+		k = printable(k)
+		if at > 0 && at+1+utf8.RuneCountInString(k) > tableWidth-min(width, 24) {
+			b.WriteByte('\n')
+			pad(b, "", indent+min(width, 24))
+			at = 0
+		}
+		if at == 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(" " + k)
+		at += 1 + utf8.RuneCountInString(k)
+	}
+	b.WriteByte('\n')
+}
+
+// Counters that have counted nothing share one line when there are many.
+const (
+	zeroKey  = "zero:"
+	manyZero = 4
+)
+
+// zeros gives the keys of numbers that are zero, when there are many.
+func zeros(v map[string]any, keys []string) (zero []string) {
+	for _, k := range keys {
+		if isNumber(v[k]) && scalar(v[k]) == "0" {
+			zero = append(zero, k)
+		}
+	}
+	if len(zero) < manyZero {
+		return nil
+	}
+	return zero
 }
 
 // branch writes one value below its key.
@@ -120,7 +165,7 @@ type grid struct {
 }
 
 // leading are the keys that say whose row it is, the best one first.
-var leading = []string{"", "id", "eid", "endpoint", "name", "hash", "key", "src", "dst", "address", "neighbour", "peer", "remote", "remote_eid", "component", "cube", "state", "up"}
+var leading = []string{"", "address", "id", "eid", "endpoint", "name", "hash", "key", "src", "dst", "neighbour", "peer", "remote", "remote_eid", "component", "cube", "state", "up"}
 
 // newTable makes a table of objects. Objects in them become columns, "sent.bytes";
 // lists of objects a table of their own.
@@ -144,6 +189,9 @@ func newTable(rows []map[string]any) *grid {
 			text, number := "-", false
 			if v, ok := r[k]; ok {
 				text, _ = cell(v)
+				if k == "qos" {
+					text, _, _ = strings.Cut(text, " (") // the numbers are in the JSON
+				}
 				number = isNumber(v)
 				col.right = col.right && number
 			}

@@ -97,6 +97,28 @@ func TestListsOfObjectsBecomeTables(t *testing.T) {
 	}
 }
 
+func TestCountersThatHaveCountedNothingShareALine(t *testing.T) {
+	v := map[string]any{"own": "x", "sent": 7, "up": false, "share": 0.0}
+	for _, c := range "abcd" {
+		v["dropped_for_the_reason_"+string(c)] = uint64(0)
+	}
+	got := treeOf(map[string]any{"counters": v})
+	want := strings.TrimLeft(`
+  counters
+    own    x
+    sent   7
+    up     false
+    zero:  dropped_for_the_reason_a dropped_for_the_reason_b dropped_for_the_reason_c
+           dropped_for_the_reason_d share
+`, "\n")
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if got := treeOf(map[string]any{"a": 0, "b": 0, "c": 0}); got != "  a  0\n  b  0\n  c  0\n" {
+		t.Errorf("three are\n%s", got)
+	}
+}
+
 func TestWideTablesGoOnBelow(t *testing.T) {
 	row := map[string]any{"id": 7}
 	for _, c := range "abcdefghijklmnopqrst" {

@@ -42,6 +42,7 @@ func (r *Registry) connect(ctx context.Context, e *ipcpEntry, want SavedConnecti
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
 	if err := e.impl.Connect(ctx, want.Component, want.Dst, want.QoS); err != nil {
+		err = tooLong(ctx, err, connectWait)
 		return because(r.unreached(e, err, want.Dst), "cannot connect %s of %q and %q", want.Component, e.name, want.Dst)
 	}
 	r.mu.Lock()
@@ -78,7 +79,7 @@ func (r *Registry) DisconnectIPCP(ctx context.Context, pid int, component, dst s
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
 	if err := e.impl.Disconnect(ctx, component, dst); err != nil {
-		return because(err, "cannot disconnect %s of %q and %q", component, e.name, dst)
+		return because(tooLong(ctx, err, connectWait), "cannot disconnect %s of %q and %q", component, e.name, dst)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -152,6 +153,7 @@ func (r *Registry) connectAgain(ctx context.Context, e *ipcpEntry, c *connection
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
 	if err := e.impl.Connect(ctx, want.Component, want.Dst, want.QoS); err != nil {
+		err = tooLong(ctx, err, connectWait)
 		return because(r.unreached(e, err, want.Dst), "cannot connect %s of %q and %q", want.Component, e.name, want.Dst)
 	}
 	r.mu.Lock()

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"ouroboros/internal/errno"
@@ -293,17 +295,28 @@ func (r *Registry) EnrollIPCP(ctx context.Context, pid int, dst string) (irm.Lay
 	return info, nil
 }
 
+// tooLong is for what an IPCP answers when the time is over: its own words, which
+// know at which step it was, if there are any.
+func tooLong(ctx context.Context, err error, most time.Duration) error {
+	var said *errno.Detail
+	if ctx.Err() == nil || errors.As(err, &said) {
+		return err
+	}
+	return ended(ctx, "it took longer than %v", most)
+}
+
 // unreached gives an error of an enrolment or a connection the next step: who
 // tries does not look for a program but for a member of the layer.
 func (r *Registry) unreached(e *ipcpEntry, err error, dst string) error {
-	if !r.lives(e) || !errors.Is(err, errno.NameError) && !errors.Is(err, errno.IPCP) {
-		return err
-	}
 	var d *errno.Detail
 	if !errors.As(err, &d) {
 		d = errno.New(err, "%v", err)
 	}
 	out := *d
+	out.Cause = essence(out.Cause, dst)
+	if !r.lives(e) || !errors.Is(err, errno.NameError) && !errors.Is(err, errno.IPCP) {
+		return &out
+	}
 	r.mu.Lock()
 	below := false
 	for _, e := range r.ipcps.sorted {
@@ -315,6 +328,24 @@ func (r *Registry) unreached(e *ipcpEntry, err error, dst string) error {
 	}
 	return out.Next("at the node of that member, bind its IPCP to the name and register it in a layer that both nodes are in: "+
 		"irm bind ipcp IPCP name %s; irm name register %s layer LAYER", dst, dst)
+}
+
+// essence leaves out of a cause what each part on the way says again: what could
+// not be done with dst.
+func essence(cause, dst string) string {
+	for {
+		doing, why, more := strings.Cut(cause, strconv.Quote(dst)+": ")
+		switch doing {
+		case "cannot enroll with ", "no flow to ", "cannot allocate a flow to ",
+			"cannot connect \"" + irm.Management + "\" to ", "cannot connect \"" + irm.DataTransfer + "\" to ":
+		default:
+			return cause
+		}
+		if !more || why == "" {
+			return cause
+		}
+		cause = why
+	}
 }
 
 // enterLayer brings an IPCP into a layer, one attempt at a time. kept runs with
@@ -353,11 +384,7 @@ func (r *Registry) enterLayer(ctx context.Context, e *ipcpEntry, most time.Durat
 	}
 	info, err := try(ctx)
 	if err != nil {
-		var said *errno.Detail // knows at which step it was
-		if ctx.Err() != nil && !errors.As(err, &said) {
-			err = ended(ctx, "it took longer than %v", most)
-		}
-		return irm.LayerInfo{}, err
+		return irm.LayerInfo{}, tooLong(ctx, err, most)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

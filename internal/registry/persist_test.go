@@ -210,5 +210,8 @@ func TestAnEnrolmentThatFailsSaysAtWhichStepAndWhatToDo(t *testing.T) {
 		}
 		fails(errno.New(errno.NameError, "nobody knows that name").Next("start a server"), "nobody knows that name; at the node of that member",
 			"irm bind ipcp IPCP name n1", "irm name register n1 layer LAYER")
+		// What each part on the way says again is left out.
+		fails(errno.New(errno.FlowDown, `cannot enroll with "n1": no flow to "n1": cannot allocate a flow to "n1": layer "n1": it is gone`),
+			`cannot enroll "u" with "n1": layer "n1": it is gone`)
 	})
 }
