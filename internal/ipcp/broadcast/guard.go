@@ -14,16 +14,26 @@ import (
 // What the guard sees as a storm, and how it acts.
 const (
 	guardEntries = 4096
-	guardMemory  = time.Second // how long a packet is remembered
-	guardWindow  = time.Second // of counting
+	guardMemory  = time.Second            // how long a packet is remembered
+	guardWindow  = time.Second            // of counting
+	fadeTime     = 250 * time.Millisecond // packets of older halves count half
+	fadeFresh    = 64
+	guardHead    = 96 // bytes of a packet that it is known by, and its length
+	guardTail    = 32
 
-	stormReturns  = 32                     // on one connection within a window
-	stormTest     = 400 * time.Millisecond // drops what returns; its second half decides
-	stormForgive  = 5 * time.Minute        // after which a test that failed is forgotten
-	stormExempt   = time.Minute            // without tests after one that was passed
-	stormFirst    = 10 * time.Second       // a connection is blocked; doubles
-	stormMost     = 10 * time.Minute
-	stormForgiven = time.Hour // without a storm: the next one begins with stormFirst
+	stormReturns   = 32                     // on one connection within a window
+	stormTest      = 400 * time.Millisecond // what returns is dropped; the second half decides
+	stormForgive   = 5 * time.Minute        // after which a test that failed is forgotten
+	stormTrust     = time.Minute            // that a test which was passed gives to as many returns
+	stormFirst     = 10 * time.Second       // a connection is blocked; doubles
+	stormMost      = 10 * time.Minute
+	stormProbation = time.Minute // after it
+	stormForgiven  = time.Hour   // without a storm: the next one begins with stormFirst
+
+	// A test begins within lots times the time between two returns, by lot, if
+	// returns still come then, within a few times that time.
+	lots = 32
+	few  = 3
 )
 
 // guard finds loops that lead through members which take no part in the tree.
@@ -31,16 +41,15 @@ const (
 // one side and comes again from another is a copy that went round, or another
 // member has written the same.
 //
-//	returns many times,    returns are dropped       nothing new came
-//	nearly all of it and   for a moment: does it  ─► of what had gone    ─► blocked
-//	nearly everything      end, or go on?            round: a loop          for a while
-//	                                               └► it went on: members that
-//	                                                  write the same; left alone
+//	returns many times,     is dropped for a        it ended: a loop ──► blocked
+//	nearly all of it and ─► moment, and not sent ─► it went on ──► left alone
+//	nearly everything       there again
 //
 // A packet in a loop lives only as long as all pass it on, so dropping it here
-// ends it, while members that write the same go on. That is the test. It takes
-// two to four of them, by lot, to block a connection: of two members at the ends
-// of a loop one acts, and then the other sees no more returns.
+// ends it, while members that write the same go on. That is the test. When it
+// begins is drawn by lot, and so is how many tests it takes to block a
+// connection: of two members at the ends of a loop one acts, and then the other
+// sees no more returns.
 //
 // It looks at packets only when there is an open connection and another one
 // besides, since else nothing can come back.
@@ -54,9 +63,12 @@ type guard struct {
 	seen        []sight // pairs of places, by hash
 	window      uint32
 	windowEnd   time.Time
-	fresh, back int // packets that were new in this window, and that came from two sides
+	fresh, back int // packets that were new of late, and those that came from two sides
+	fadeAt      time.Time
 
-	tested   *neighbour // whose returns are dropped now; nil: nobody's
+	suspect  *neighbour    // which is tested soon, or now; nil: none
+	gap      time.Duration // between its returns
+	testing  bool
 	testNo   uint32
 	halfway  time.Time
 	again    int // returns in the second half
@@ -80,13 +92,14 @@ type sight struct {
 // watch is what the guard knows of a neighbour; of its mu.
 type watch struct {
 	window            uint32
-	arrivals, returns int
+	arrivals, returns int       // in it
+	first, latest     time.Time // of the returns
+	trusted           int       // returns in a window that are none of a loop
+	trustEnd          time.Time
 	failed            int // tests
 	enough            int // of them to be blocked
 	failedAt          time.Time
-	exempt            time.Time
 	hold              time.Duration // the last
-	blockedAt         time.Time
 	until             time.Time
 }
 
@@ -113,38 +126,63 @@ func (g *guard) set(active bool) {
 	g.mu.Unlock()
 }
 
-// pass gives those of a batch of n that go on, in place.
-func (g *guard) pass(n *neighbour, batch []*packet.Buffer) []*packet.Buffer {
+// pass gives those of a batch of n that go on. Only the first of them, as many
+// as it says, may be sent to a neighbour that is tested.
+func (g *guard) pass(n *neighbour, batch []*packet.Buffer) (on []*packet.Buffer, new int) {
 	now := time.Now()
 	g.mu.Lock()
 	if !now.Before(g.windowEnd) {
 		g.window++
 		g.windowEnd = now.Add(guardWindow)
-		g.fresh, g.back = 0, 0
+	}
+	if !now.Before(g.fadeAt) {
+		g.fade(now)
 	}
 	w := &n.watch
 	if w.window != g.window {
 		w.window, w.arrivals, w.returns = g.window, 0, 0
 	}
 	w.arrivals += len(batch)
+	var seen []*packet.Buffer // during a test: what comes for another time
 	k := 0
 	for _, b := range batch {
-		if g.see(n, maphash.Bytes(g.seed, b.Bytes()), now) {
+		again, drop := g.see(n, g.sum(b.Bytes()), now)
+		switch {
+		case drop:
 			b.Release()
-			continue
+		case again && g.testing:
+			seen = append(seen, b)
+		default:
+			batch[k] = b
+			k++
 		}
-		batch[k] = b
-		k++
 	}
 	g.mu.Unlock()
-	if dropped := len(batch) - k; dropped > 0 {
+	on = append(batch[:k], seen...)
+	if dropped := len(batch) - len(on); dropped > 0 {
 		n.count.storm.Add(uint64(dropped))
 	}
-	return batch[:k]
+	return on, k
 }
 
-// see notes a packet, and reports whether it is to be dropped.
-func (g *guard) see(n *neighbour, sum uint64, now time.Time) (drop bool) {
+// fade lets what is past count less. g.mu is held.
+func (g *guard) fade(now time.Time) {
+	g.fresh /= 2
+	g.back /= 2
+	g.fadeAt = now.Add(fadeTime)
+}
+
+// sum is what a packet is known by.
+func (g *guard) sum(p []byte) uint64 {
+	if len(p) <= guardHead+guardTail {
+		return maphash.Bytes(g.seed, p)
+	}
+	return maphash.Bytes(g.seed, p[:guardHead]) ^ maphash.Bytes(g.seed, p[len(p)-guardTail:])<<1 ^ uint64(len(p))
+}
+
+// see notes a packet, and reports whether it has come from two sides, and
+// whether it is to be dropped.
+func (g *guard) see(n *neighbour, sum uint64, now time.Time) (again, drop bool) {
 	from := n.id
 	if n.local() {
 		from = 0
@@ -153,23 +191,29 @@ func (g *guard) see(n *neighbour, sum uint64, now time.Time) (drop bool) {
 	s, known := g.find(sum, at)
 	if !known {
 		*s = sight{sum: sum, at: at, first: from}
-		g.fresh++
-		return false
+		if g.fresh++; g.fresh >= fadeFresh {
+			g.fade(now)
+		}
+		return false, false
 	}
 	if s.first == from && !s.multi {
-		return false // its sender repeats itself
+		return false, false // its sender repeats itself
 	}
 	if !s.multi {
 		s.multi = true
 		g.back++
 	}
 	s.at = at
-	if !n.open {
-		return false
+	if n.local() || !n.open {
+		return true, false
 	}
 	w := &n.watch
+	if w.returns == 0 {
+		w.first = now
+	}
 	w.returns++
-	if g.tested == n {
+	w.latest = now
+	if g.suspect == n && g.testing {
 		if now.After(g.halfway) {
 			g.again++
 			if s.test != g.testNo {
@@ -177,13 +221,30 @@ func (g *guard) see(n *neighbour, sum uint64, now time.Time) (drop bool) {
 				g.distinct++
 			}
 		}
-		return true
+		return true, true
 	}
-	if w.returns >= stormReturns && 4*w.returns >= 3*w.arrivals && 4*g.back >= 3*g.fresh &&
-		g.tested == nil && now.After(w.exempt) {
-		g.test(n, now)
+	if w.returns >= w.bearable(now) && 4*w.returns >= 3*w.arrivals && 4*g.back >= 3*g.fresh && g.suspect == nil {
+		g.suspect = n
+		g.gap = max(now.Sub(w.first)/time.Duration(w.returns), time.Microsecond)
+		g.f.afterFunc(rand.N(lots*g.gap), g.test)
 	}
-	return false
+	return true, false
+}
+
+// bearable is how many returns in a window are no reason for a test.
+func (w *watch) bearable(now time.Time) int {
+	switch {
+	case now.Before(w.trustEnd):
+		return w.trusted
+	case w.onProbation(now):
+		return stormReturns / 4
+	}
+	return stormReturns
+}
+
+// onProbation: it was blocked until a moment ago, and less makes it suspect.
+func (w *watch) onProbation(now time.Time) bool {
+	return w.hold > 0 && now.Sub(w.until) < stormProbation
 }
 
 // find gives the place of a packet.
@@ -203,12 +264,25 @@ func (g *guard) find(sum uint64, at time.Duration) (s *sight, known bool) {
 	return s, at-s.at < guardMemory
 }
 
-// test begins to drop what returns from n. g.mu is held.
-func (g *guard) test(n *neighbour, now time.Time) {
+// test begins to drop what returns from the suspect, if it still does.
+func (g *guard) test() {
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.suspect
+	if n == nil || now.Sub(n.watch.latest) > few*g.gap {
+		g.suspect = nil
+		if n != nil {
+			n.watch.returns, n.watch.arrivals = 0, 0
+		}
+		return
+	}
 	g.tests++
-	g.tested, g.halfway = n, now.Add(stormTest/2)
+	g.testing = true
+	g.halfway = now.Add(stormTest / 2)
 	g.testNo++
 	g.again, g.distinct = 0, 0
+	n.tested.Store(true)
 	g.f.afterFunc(stormTest, g.judge)
 }
 
@@ -216,16 +290,14 @@ func (g *guard) test(n *neighbour, now time.Time) {
 func (g *guard) judge() {
 	now := time.Now()
 	g.mu.Lock()
-	n := g.tested
-	g.tested = nil
-	if n == nil {
-		g.mu.Unlock()
-		return
-	}
+	n := g.suspect
+	g.suspect, g.testing = nil, false
+	n.tested.Store(false)
 	w := &n.watch
 	w.returns, w.arrivals = 0, 0
 	if g.again > 2*g.distinct {
-		w.exempt = now.Add(stormExempt)
+		rate := g.again * int(guardWindow/(stormTest/2))
+		w.trusted, w.trustEnd = max(2*rate, 2*stormReturns), now.Add(stormTrust)
 		g.passed++
 		g.mu.Unlock()
 		return
@@ -233,8 +305,8 @@ func (g *guard) judge() {
 	if w.failed == 0 || now.Sub(w.failedAt) > stormForgive {
 		w.failed = 0
 		w.enough = 2 + rand.IntN(3)
-		if w.hold > 0 && now.Sub(w.blockedAt) < stormForgiven {
-			w.enough = 1 + rand.IntN(2)
+		if w.onProbation(now) {
+			w.enough = 1
 		}
 	}
 	w.failed++
@@ -243,12 +315,12 @@ func (g *guard) judge() {
 		g.mu.Unlock()
 		return
 	}
-	if w.hold == 0 || now.Sub(w.until) > stormForgiven {
+	if now.Sub(w.until) > stormForgiven {
 		w.hold = 0
 	}
 	w.failed = 0
 	w.hold = min(max(2*w.hold, stormFirst), stormMost)
-	w.blockedAt, w.until = now, now.Add(w.hold)
+	w.until = now.Add(w.hold)
 	hold := w.hold
 	g.blocks++
 	g.last = n
@@ -257,10 +329,18 @@ func (g *guard) judge() {
 	g.mu.Unlock()
 
 	g.f.set(n, func(n *neighbour) { n.stormy = true })
-	g.f.afterFunc(hold, func() { g.f.set(n, func(n *neighbour) { n.stormy = false }) })
+	g.f.afterFunc(hold, func() { g.reopen(n) })
 	if first {
 		g.log.Error("packets go round in a loop that this layer has through members which cannot prevent it; "+
 			"a connection of the loop is blocked for a while, again and again. Take one of them away: irm ipcp disconnect",
 			"connection", n.describe(), "for", hold)
 	}
+}
+
+// reopen lets a connection carry again.
+func (g *guard) reopen(n *neighbour) {
+	g.mu.Lock()
+	g.fresh, g.back = 0, 0 // of the time when nothing could come back
+	g.mu.Unlock()
+	g.f.set(n, func(n *neighbour) { n.stormy = false })
 }

@@ -29,6 +29,7 @@ type neighbour struct {
 	closed bool
 
 	carries atomic.Bool      // what all that comes to
+	tested  atomic.Bool      // by the guard
 	held    atomic.Bool      // a process that waits
 	watch   watch            // of the guard
 	scratch []*packet.Buffer // of Receive
@@ -73,7 +74,7 @@ func (n *neighbour) Receive(batch []*packet.Buffer) (taken int) {
 		}
 		n.held.Store(false)
 	}
-	all := n.admit(batch)
+	all, fresh := n.admit(batch)
 	last := -1
 	for i, o := range s.all {
 		if o != n {
@@ -86,11 +87,18 @@ func (n *neighbour) Receive(batch []*packet.Buffer) (taken int) {
 	for i, o := range s.all[:last+1] {
 		switch {
 		case o == n:
+		case i == last && o.tested.Load():
+			packet.ReleaseAll(all[fresh:])
+			o.send(all[:fresh])
 		case i == last:
 			o.send(all)
 		default:
+			some := all
+			if o.tested.Load() {
+				some = all[:fresh]
+			}
 			n.copies = n.copies[:0]
-			for _, b := range all {
+			for _, b := range some {
 				if b.Len() > int(o.limit.Load()) {
 					o.count.tooLong.Add(1)
 					continue
@@ -105,9 +113,10 @@ func (n *neighbour) Receive(batch []*packet.Buffer) (taken int) {
 	return len(batch)
 }
 
-// admit gives those packets of a batch that are passed on; the others are
-// released. An empty one is nothing that a process wrote.
-func (n *neighbour) admit(batch []*packet.Buffer) []*packet.Buffer {
+// admit gives those packets of a batch that are passed on, and how many of them
+// go also to a neighbour that is tested; the others are released. An empty one
+// is nothing that a process wrote.
+func (n *neighbour) admit(batch []*packet.Buffer) (all []*packet.Buffer, fresh int) {
 	n.scratch = n.scratch[:0]
 	bytes := 0
 	for _, b := range batch {
@@ -121,9 +130,9 @@ func (n *neighbour) admit(batch []*packet.Buffer) []*packet.Buffer {
 	n.count.received.Add(uint64(len(n.scratch)))
 	n.count.bytesIn.Add(uint64(bytes))
 	if n.f.guard.active.Load() {
-		n.scratch = n.f.guard.pass(n, n.scratch)
+		return n.f.guard.pass(n, n.scratch)
 	}
-	return n.scratch
+	return n.scratch, len(n.scratch)
 }
 
 // send passes packets to the neighbour, as far as it takes them and there is

@@ -102,8 +102,8 @@ func (g *guard) show() map[string]any {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	m := map[string]any{"active": g.active.Load(), "tests": g.tests, "passed": g.passed, "blocked": g.blocks}
-	if g.tested != nil {
-		m["testing"] = g.tested.describe()
+	if g.testing {
+		m["testing"] = g.suspect.describe()
 	}
 	if g.last != nil && time.Now().Before(g.last.watch.until) {
 		m["blocks"], m["until"] = g.last.describe(), g.last.watch.until.Format(time.RFC3339)
