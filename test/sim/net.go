@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,7 @@ type Net struct {
 	t     testing.TB
 	opts  Options
 	near  [][]int
+	sinks atomic.Int64 // servers of Streams
 }
 
 // Host is a node of a Net; its Node is nil while it does not run.
@@ -95,6 +97,18 @@ func Build(t testing.TB, g Graph, o Options) *Net {
 		}
 	}
 	return n
+}
+
+// Settle waits until routing is at rest: while links come and go it computes
+// more seldom, and after a time of quiet at once again.
+func (n *Net) Settle() {
+	time.Sleep(3*time.Duration(n.opts.Unicast.LSRecalc)*time.Second + n.calm())
+}
+
+// calm is how long the news of one change may be on the way through a network at
+// rest, until it is in all tables.
+func (n *Net) calm() time.Duration {
+	return time.Duration(n.Diameter())*n.opts.Link.Delay + 100*time.Millisecond
 }
 
 // Link gives the link between two nodes.
@@ -223,15 +237,15 @@ func (h *Host) serve(ctx context.Context) (err error) {
 	return h.RegName(ctx, ServiceName(h.Index), h.U)
 }
 
-// echoed is how many messages a server sends back before it ends the flow: a
-// layer does not tell the server that its client has.
-const echoed = 1
+// echoTime is how long a server keeps a flow on which nothing comes: not every
+// layer tells it that the client has gone.
+const echoTime = 5 * time.Second
 
 func echo(f *ouroboros.Flow) {
 	defer f.Close()
-	f.SetReadTimeout(time.Minute)
-	buf := make([]byte, 2048)
-	for range echoed {
+	f.SetReadTimeout(echoTime)
+	buf := make([]byte, 16<<10)
+	for {
 		k, err := f.Read(buf)
 		if err != nil {
 			return

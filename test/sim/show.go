@@ -24,7 +24,12 @@ type Shown struct {
 			Marked    uint64 `json:"marked"`
 		} `json:"ports"`
 	} `json:"dt"`
-	Directory json.RawMessage `json:"directory"`
+	Directory struct {
+		Counters struct {
+			Rounds  int    `json:"rounds_max"`
+			Lookups uint64 `json:"lookups"`
+		} `json:"counters"`
+	} `json:"directory"`
 	Linkstate json.RawMessage `json:"linkstate"`
 	Flows     json.RawMessage `json:"flows"`
 }
