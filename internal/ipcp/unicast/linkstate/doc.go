@@ -40,8 +40,10 @@
 // They read one packet an event and lose step when updates come in the first
 // moments of a Management connection: nothing is sent on one for 50 ms. Then
 // comes the data base, without links whose source is that neighbour: getting its
-// own link back it would not compute a route over it. They take a withdrawal for
-// a refresh and never send one.
+// own link back it would not compute a route over it. A neighbour of our kind, as
+// its numbers show, gets these too, and withdraws what it could not while it was
+// apart. Members of the C implementation take a withdrawal for a refresh and never
+// send one.
 //
 // # Who forges
 //

@@ -28,9 +28,9 @@ type joiner struct {
 	last      time.Time // when the last update came
 	synced    bool
 
-	taken bool                   // a link from this address
-	to    map[wire.Addr]struct{} // who has announced a link to this address
-	told  bool                   // Conflict was called
+	taken bool                    // a link from this address
+	to    map[wire.Addr]wire.Addr // who has announced a link to this address, and who has sent that on
+	told  bool                    // Conflict was called
 }
 
 // maxClaims bounds joiner.to.
@@ -100,16 +100,21 @@ func (l *LinkState) claimed(from *peer, u lsa.Update) {
 		return
 	case u.Src == l.cfg.Own:
 		l.sameAddress()
+		l.conflict(u.Dst, from.addr)
 	case withdrawal(u): // it says that there is no such link
-		return
 	case len(j.to) < maxClaims:
 		if j.to == nil {
-			j.to = make(map[wire.Addr]struct{})
+			j.to = make(map[wire.Addr]wire.Addr)
 		}
-		j.to[u.Src] = struct{}{}
+		j.to[u.Src] = from.addr
 	}
+}
+
+// conflict counts a link of another member that has this address. The lock is
+// held.
+func (l *LinkState) conflict(end, from wire.Addr) {
 	l.count.conflicts++
-	l.once("another member uses the address of this one", "address", l.cfg.Own, "link", u.Src.String()+" to "+u.Dst.String(), "from", from.addr)
+	l.once("another member uses the address of this one", "address", l.cfg.Own, "linked_with", end, "from", from)
 }
 
 // sameAddress is told that another member certainly has the address.
@@ -162,6 +167,9 @@ func (l *LinkState) tickJoiner(now time.Time) {
 	close(l.synced)
 	if j.asked && !j.announced && len(j.to) > 0 {
 		j.taken = true
+		for end, from := range j.to {
+			l.conflict(end, from)
+		}
 		l.tell()
 	}
 }

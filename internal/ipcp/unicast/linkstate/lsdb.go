@@ -21,10 +21,11 @@ type link struct{ src, dst wire.Addr }
 // entry is what is known of a link.
 type entry struct {
 	link
-	seq  lsa.Seq
-	own  bool
-	down bool // withdrawn
-	mtu  int  // as the source says; 0 = it does not
+	seq    lsa.Seq
+	own    bool
+	speaks bool // the number says more: the source is of our kind
+	down   bool // withdrawn
+	mtu    int  // as the source says; 0 = it does not
 
 	born    uint64    // when it was learnt, among all; the same for both directions
 	stamp   time.Time // of the last update
@@ -43,7 +44,8 @@ func (e *entry) gone() bool { return e.at < 0 }
 // set takes a number over and reports whether what it says is new.
 func (e *entry) set(seq, old lsa.Seq) (changed bool) {
 	down, mtu := false, 0
-	if seq.Speaks(old) {
+	e.speaks = seq.Speaks(old)
+	if e.speaks {
 		down, mtu = seq.Withdrawn(), seq.MTU()
 	}
 	changed = down != e.down || mtu != e.mtu

@@ -238,11 +238,6 @@ func TestAForgedUpdateOfALinkIsPutRightAtOnce(t *testing.T) {
 	}
 }
 
-// join connects two members with a Management connection.
-func join(t testing.TB, a, b *member) {
-	cable(t, a, b)
-}
-
 func TestALinkThatOthersInventIsWithdrawn(t *testing.T) {
 	for _, seq := range []lsa.Seq{0, 1000, lsa.Make(7, 0, false), lsa.Make(lsa.LastCounter-2, 0, false), 1 << 63, math.MaxUint64} {
 		synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,8 @@ const (
 
 // peer is a neighbour with Management connections. Its queue holds each link
 // once: what is sent is the newest update of it at that time. So it is bounded
-// by the number of links, and a neighbour that takes nothing delays itself only.
+// by twice the number of links, and a neighbour that takes nothing delays itself
+// only.
 type peer struct {
 	addr  wire.Addr
 	conns []*conn // oldest first
@@ -108,6 +109,23 @@ func (p *peer) unpop(es []*entry) {
 	}
 }
 
+// keep drops what need not be sent.
+func (p *peer) keep(need func(e *entry) bool) {
+	kept := p.queue[:0]
+	for _, e := range p.queue[p.head:] {
+		if need(e) {
+			kept = append(kept, e)
+		} else {
+			delete(p.queued, e)
+		}
+	}
+	clear(p.queue[len(kept):])
+	p.queue, p.head = kept, 0
+}
+
+func there(e *entry) bool     { return !e.gone() }
+func withdrawn(e *entry) bool { return e.down && !e.gone() }
+
 // flood queues a link for all peers but one. The lock is held, here and below.
 func (l *LinkState) flood(e *entry, but *peer) {
 	for _, p := range l.peers {
@@ -117,8 +135,16 @@ func (l *LinkState) flood(e *entry, but *peer) {
 	}
 }
 
+// enqueue has a peer told of a link. One that cannot be told now gets all links
+// later, so that only a withdrawal is queued for it.
 func (l *LinkState) enqueue(p *peer, e *entry) {
+	if p.use == nil && !e.down {
+		return
+	}
 	p.push(e)
+	if p.waiting() > 2*len(l.db.all)+sendBatch {
+		p.keep(there)
+	}
 	l.list(p)
 }
 
@@ -142,12 +168,14 @@ func (l *LinkState) later(p *peer, e *entry, now time.Time) {
 	p.later[e] = struct{}{}
 }
 
-// replicate queues what the peer may not know: all but its own links, and those
-// that are withdrawn.
+// replicate queues what the peer may not know: all but what is withdrawn. A member
+// of the C implementation does not get its own links, see the package; one of our
+// kind does, and puts right what has changed while nobody could hear it.
 func (l *LinkState) replicate(p *peer) {
+	kin := slices.ContainsFunc(l.db.all, func(e *entry) bool { return e.src == p.addr && e.speaks })
 	all := make([]*entry, 0, len(l.db.all))
 	for _, e := range l.db.all {
-		if e.src != p.addr && !e.down {
+		if !e.down && (kin || e.src != p.addr) {
 			all = append(all, e)
 		}
 	}
@@ -175,6 +203,8 @@ func (l *LinkState) choose(p *peer) {
 	p.use = best
 	if best != nil {
 		l.replicate(p)
+	} else {
+		p.keep(withdrawn)
 	}
 }
 

@@ -88,7 +88,8 @@ func (l *LinkState) accept(from *peer, u lsa.Update, now time.Time) {
 
 // fresh reports whether an entry can be sent back to who has an older one. What
 // is about to time out everywhere must not begin a second life at a member where
-// it has timed out already.
+// it has timed out already; but who has missed a withdrawal is told as long as
+// somebody knows of it.
 func (l *LinkState) fresh(e *entry, now time.Time) bool {
-	return !e.gone() && (e.own || now.Sub(e.stamp) < l.cfg.Timeout/2)
+	return !e.gone() && (e.own || e.down || now.Sub(e.stamp) < l.cfg.Timeout/2)
 }

@@ -264,8 +264,8 @@ func TestRandomLayersAreRoutedAsTheRuleSays(t *testing.T) {
 }
 
 func TestManyNeighboursAreAsGoodAsFew(t *testing.T) {
-	var edges []graph.Edge // a hub with 150 spokes, of which those next to each other are linked
-	for i := range dt.Addr(150) {
+	var edges []graph.Edge // a hub with 70 spokes, of which those next to each other are linked
+	for i := range dt.Addr(70) {
 		edges = append(edges, graph.Edge{A: 1, B: 100 + i, Born: uint64(i)})
 		if i%3 != 0 {
 			edges = append(edges, graph.Edge{A: 100 + i, B: 99 + i, Born: 1000})
@@ -326,6 +326,9 @@ func hub() (edges []graph.Edge) {
 }
 
 func TestEightThousandLinksTakeLessThanFiftyMilliseconds(t *testing.T) {
+	if raceEnabled {
+		t.Skip("nothing can be said about times under the race detector")
+	}
 	var s graph.Solver
 	for name, edges := range map[string][]graph.Edge{"random": large(1), "hub": hub()} {
 		for _, policy := range []irm.Routing{irm.LinkState, irm.LFA, irm.ECMP} {
@@ -335,7 +338,7 @@ func TestEightThousandLinksTakeLessThanFiftyMilliseconds(t *testing.T) {
 				s.Routes(edges[0].A, policy, edges)
 				best = min(best, time.Since(start))
 			}
-			if limit := 50 * time.Millisecond; best > limit && !raceEnabled {
+			if limit := 50 * time.Millisecond; best > limit {
 				t.Errorf("%s, %v: %v", name, policy, best)
 			}
 		}
