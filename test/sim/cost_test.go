@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ouroboros/internal/simnet"
+	"ouroboros/irm"
 )
 
 // heap is what lives, in bytes.
@@ -55,6 +56,43 @@ func TestWhatALayerCosts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAThousandNodesAreALayer whose links are repeated more rarely than in a
+// small one.
+func TestAThousandNodesAreALayer(t *testing.T) {
+	if !soak {
+		t.Skip("it takes minutes: OUROBOROS_SOAK=1")
+	}
+	world(t, func(t *testing.T) {
+		const k = 1000
+		c := irm.NewUnicastConfig()
+		c.LSUpdate, c.LSTimeout = 300, 1200
+		before := heap()
+		n := Build(t, Random(k, 6, 5), Options{Seed: 5, Unicast: c})
+		n.Settle()
+		memory := (heap() - before) / k
+		built, _ := n.sent()
+		t.Logf("built: %d kB a node, %d frames a node", memory>>10, built/k)
+		if err := n.Walk(nil); err != nil {
+			t.Error(err)
+		}
+		var some []Pair
+		for i := range n.Hosts {
+			some = append(some, Pair{i, (i + 311) % k}, Pair{i, (7*i + 3) % k})
+		}
+		took, err := n.ResolveAll(without(some)...)
+		if err != nil {
+			t.Error(err)
+		}
+		frames, bytes := n.sent()
+		idle := time.Duration(c.LSUpdate) * time.Second
+		time.Sleep(idle)
+		frames2, bytes2 := n.sent()
+		t.Logf("%d allocations, median %v; idle: %.2f frames/s and %.0f bytes/s a node", len(took), Median(took),
+			float64(frames2-frames)/idle.Seconds()/k, float64(bytes2-bytes)/idle.Seconds()/k)
+		n.roundsAreFew(t)
+	})
 }
 
 // TestAFlowOverThreeHopsIsThereSoon in a layer of fifty nodes: beyond the way

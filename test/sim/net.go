@@ -87,16 +87,77 @@ func New(t testing.TB, g Graph, o Options) *Net {
 	return n
 }
 
-// Build makes a network in which all nodes run and are members.
+// atOnce is the size from which on nodes are started together.
+const atOnce = 50
+
+// Build makes a network in which all nodes run and are members: a small one node
+// by node, a large one in waves that go out from node 0.
 func Build(t testing.TB, g Graph, o Options) *Net {
 	t.Helper()
 	n := New(t, g, o)
-	for i := range n.Hosts {
-		if err := n.Start(i); err != nil {
-			t.Fatalf("node %d: %v", i, err)
+	var err error
+	if g.N < atOnce {
+		for i := range n.Hosts {
+			err = errors.Join(err, n.Start(i))
 		}
+	} else {
+		err = n.waves()
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	return n
+}
+
+// waves starts all nodes of one distance from node 0 together, and connects
+// those of them that are neighbours when all of them run.
+func (n *Net) waves() (err error) {
+	distance := n.Distances(0, nil)
+	for d := 0; err == nil; d++ {
+		var wave []int
+		for i, far := range distance {
+			if far == d {
+				wave = append(wave, i)
+			}
+		}
+		if len(wave) == 0 {
+			return nil
+		}
+		before := func(o int) bool { return distance[o] < d }
+		err = together(wave, func(i int) error { return n.start(i, before) })
+		if err != nil {
+			return err
+		}
+		err = together(wave, func(i int) error {
+			ctx, cancel := n.Context(time.Minute)
+			defer cancel()
+			for _, o := range n.near[i] {
+				if o > i && distance[o] == d {
+					if err := n.Hosts[i].Connect(ctx, o); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+	return err
+}
+
+// together calls f for all, some at a time.
+func together(all []int, f func(i int) error) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(all))
+	places := make(chan struct{}, parallel)
+	for k, i := range all {
+		wg.Go(func() {
+			places <- struct{}{}
+			errs[k] = f(i)
+			<-places
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // Settle waits until routing is at rest: while links come and go it computes
@@ -132,6 +193,14 @@ func (n *Net) Context(d time.Duration) (context.Context, context.CancelFunc) {
 // and connects it with all that do. A node without such neighbours begins the
 // layer.
 func (n *Net) Start(i int) error {
+	if err := n.start(i, func(o int) bool { return n.Hosts[o].Running() }); err != nil {
+		return fmt.Errorf("node %d: %w", i, err)
+	}
+	return nil
+}
+
+// start is Start with those neighbours that use says.
+func (n *Net) start(i int, use func(o int) bool) error {
 	h := n.Hosts[i]
 	if err := h.boot(); err != nil {
 		return err
@@ -140,7 +209,7 @@ func (n *Net) Start(i int) error {
 	defer cancel()
 	var running []int
 	for _, o := range n.near[i] {
-		if n.Hosts[o].Running() {
+		if use(o) {
 			running = append(running, o)
 		}
 	}

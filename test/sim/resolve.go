@@ -69,7 +69,7 @@ func (n *Net) Pairs() (all []Pair) {
 	return all
 }
 
-// parallel is how many allocations are made at a time.
+// parallel is how many of many things are done at a time.
 const parallel = 64
 
 // shownErrors is how many of many failures are told.
