@@ -13,6 +13,7 @@ const (
 	maxAnswer     = 1200 // bytes: what the smallest of the usual layers below carries
 	amplification = 10   // times the length of the question
 	maxAnswered   = 8    // values: the C implementation has no room for more
+	enoughHelpers = 3    // contacts: as many as a C member asks
 )
 
 // strangers are the answers to all addresses together that have never answered.
@@ -86,7 +87,7 @@ func (d *Directory) answer(k key, a asker, values []wire.Addr) {
 			m.Values = append(m.Values, codec.PutAddr(v))
 		}
 	}
-	for _, p := range d.table.closest(k, d.k, func(p *peer) bool { return p.addr != a.addr && p.failures == 0 && d.usable(p) }) {
+	for _, p := range d.named(k, a) {
 		m.Contacts = append(m.Contacts, codec.Contact{ID: []byte(p.id), Addr: p.addr})
 	}
 	if len(m.Contacts) == 0 { // a C member that checks itself ends at an answer without
@@ -99,6 +100,19 @@ func (d *Directory) answer(k key, a asker, values []wire.Addr) {
 	if d.send(a.addr, &m) {
 		d.count.answers++
 	}
+}
+
+// named gives the contacts that an answer names. A C member never follows them
+// but enters them in its table, and what it asks later are three of that table:
+// those had better be members that help.
+func (d *Directory) named(k key, a asker) []*peer {
+	good := func(p *peer) bool { return p.addr != a.addr && p.failures == 0 && d.usable(p) }
+	if !marked(a.cookie, k) {
+		if l := d.table.closest(k, d.k, func(p *peer) bool { return p.ours && good(p) }); len(l) >= enoughHelpers {
+			return l
+		}
+	}
+	return d.table.closest(k, d.k, good)
 }
 
 // offer gives the values of an answer in the order in which they are best

@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	maxFailures = 2           // unanswered requests in a row that end a contact
-	maxClaims   = 3           // pings of an address that never answered, before a longer pause
-	staleAfter  = time.Minute // a contact that was heard within it is not pinged for a place
-	doubtAfter  = 30 * time.Second
+	maxFailures = 2               // unanswered requests in a row that end a contact
+	maxClaims   = 3               // pings of an address that never answered, before a longer pause
+	staleAfter  = time.Minute     // a contact that was heard within it is not pinged for a place
+	doubtAfter  = 5 * time.Second // between two looks whether a contact has another id
 )
 
 // pings is how many pings may leave.
@@ -37,15 +37,28 @@ func (d *Directory) claim(a wire.Addr, id key) {
 			return
 		}
 	case p.confirmed:
-		// It was restarted, or somebody lies. Its own answer will tell.
-		if d.now.Sub(p.heard) < doubtAfter && p.failures == 0 {
-			return
-		}
+		d.doubt(p)
+		return
 	default:
 		p.id = id
 	}
 	p.noted = d.now
 	d.ping(p)
+}
+
+// doubt is called when a contact is said to have another id: it was restarted,
+// or somebody lies. Its own answer will tell, for which it is asked now and then.
+func (d *Directory) doubt(p *peer) {
+	if p.doubted {
+		return
+	}
+	p.doubted = true
+	d.agenda.after(d.now, max(0, doubtAfter-d.now.Sub(p.asked)), func() {
+		p.doubted = false
+		if d.peers[p.addr] == p && d.usable(p) {
+			d.ping(p)
+		}
+	})
 }
 
 // ping asks a peer for the members close to this one, unless it was asked a

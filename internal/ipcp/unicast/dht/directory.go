@@ -114,6 +114,7 @@ type Directory struct {
 
 	names      map[key]*name
 	values     *values
+	spreads    pace
 	outbox     outbox
 	publishing map[registration]struct{}
 	toPublish  []registration

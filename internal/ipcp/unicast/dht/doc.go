@@ -40,9 +40,17 @@
 //   - In a layer of up to 20 known contacts a value is stored at all of them, in
 //     a larger one at the k closest. A contact that appears gets what it should
 //     have had.
+//
 //   - A value that one of them stored here is passed on to where it belongs.
+//
 //   - Who is asked for a value that it does not have looks for it and answers
 //     when it has found it, or after 1.5 seconds without: it helps.
+//
+//   - They are named members of ours, which help, rather than of their own make:
+//     whom they are named they ask later.
+//
+// What one of them has stored at others of its make alone, and asks only those
+// for, no member of ours hears of.
 //
 // A member of ours needs no help, and must get none, or the requests of one
 // help would be helped by all that they reach, and so on. It says so in its

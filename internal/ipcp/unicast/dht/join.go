@@ -16,7 +16,7 @@ const (
 	checkMost    = 30 * time.Second
 	routeless    = time.Minute
 	exploreAfter = 10 * time.Millisecond // what came together is a contact by then
-	joinGrace    = 5 * time.Second // in which a joiner may have no route to its peer yet
+	joinGrace    = 5 * time.Second       // in which a joiner may have no route to its peer yet
 	idleLife     = 10 * time.Minute
 	fewMembers   = 3 // members that are pinged at a time, of many
 )

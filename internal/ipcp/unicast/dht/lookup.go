@@ -115,7 +115,7 @@ func (d *Directory) seed(l *lookup) {
 		return
 	}
 	for _, p := range d.peers { // claims are better than nothing
-		if len(l.entries) < d.k && p.id != "" && !p.silent(d.now) && d.usable(p) {
+		if len(l.entries) < d.k && p.id != "" && !p.silent() && d.usable(p) {
 			d.consider(l, p.addr, p.id, 1)
 		}
 	}
@@ -195,14 +195,20 @@ func (d *Directory) next(l *lookup) (e *entry, width int) {
 	var again *entry
 	n := 0
 	for _, e := range l.entries {
-		if e.state == failing || e.state != given && !d.net.HasRoute(e.addr) {
+		if (e.state == fresh || e.state == missing) && d.hopeless(e) {
+			e.state = failing
+		}
+		if e.state == failing {
 			continue
 		}
 		if e.state == fresh {
 			return e, d.alpha
 		}
-		if e.state == missing && again == nil {
-			again = e
+		if e.state == missing { // another is asked in its place
+			if again == nil {
+				again = e
+			}
+			continue
 		}
 		if n++; n == d.k {
 			break
@@ -213,7 +219,7 @@ func (d *Directory) next(l *lookup) (e *entry, width int) {
 	}
 	if l.phase == repeating {
 		if again != nil {
-			return again, d.alpha
+			return again, d.k
 		}
 		if l.inflight == 0 && l.value && len(l.entries) <= small {
 			l.phase = sweeping
@@ -221,12 +227,18 @@ func (d *Directory) next(l *lookup) (e *entry, width int) {
 	}
 	if l.phase == sweeping {
 		for _, e := range l.entries {
-			if e.state == fresh && d.net.HasRoute(e.addr) {
+			if e.state == fresh && !d.hopeless(e) {
 				return e, small
 			}
 		}
 	}
 	return nil, 0
+}
+
+// hopeless reports whether it is known that a member will not answer.
+func (d *Directory) hopeless(e *entry) bool {
+	p := d.peers[e.addr]
+	return !d.net.HasRoute(e.addr) || p != nil && p.silent()
 }
 
 // missed is told that a member has not answered in its time.
@@ -293,7 +305,8 @@ func (d *Directory) hearsay(l *lookup, c codec.Contact, round int) bool {
 	}
 	id := key(c.ID)
 	if p := d.peers[c.Addr]; p != nil {
-		if p.silent(d.now) {
+		if p.silent() {
+			d.ping(p)
 			return false
 		}
 		if p.confirmed { // its own word counts
@@ -306,13 +319,11 @@ func (d *Directory) hearsay(l *lookup, c codec.Contact, round int) bool {
 
 // value takes a value that was found.
 func (d *Directory) value(l *lookup, a wire.Addr) {
-	if a == d.own || slices.Contains(l.found, a) || len(l.found) >= maxFound {
+	if a == d.own {
 		return
 	}
-	l.found = append(l.found, a)
-	if d.good(l.key, a) {
-		l.good = true
-	}
+	l.found = merge(l.found, []wire.Addr{a})
+	l.good = l.good || d.good(l.key, a)
 }
 
 // proceed goes on after an answer, or after none.

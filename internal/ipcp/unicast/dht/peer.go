@@ -29,6 +29,7 @@ type peer struct {
 
 	heard   time.Time     // its last answer
 	asked   time.Time     // the last request to it
+	doubted bool          // it is looked soon whether it has another id
 	pending int           // requests that wait for an answer
 	rtt     time.Duration // smoothed; 0 = not measured
 
@@ -40,11 +41,9 @@ type peer struct {
 	answers pace
 }
 
-// silent reports whether p has not answered lately and is left alone for a
-// while.
-func (p *peer) silent(now time.Time) bool {
-	return p.failures >= maxFailures && now.Sub(p.failed) < p.backoff()
-}
+// silent reports whether p has left so many requests unanswered that no lookup
+// waits for it. A ping that it answers ends that.
+func (p *peer) silent() bool { return p.failures >= maxFailures }
 
 // backoff is the pause between two pings.
 func (p *peer) backoff() time.Duration {

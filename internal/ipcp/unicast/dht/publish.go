@@ -77,24 +77,34 @@ func (d *Directory) ownExpiry() uint32 {
 	return uint32(d.now.Add(min(d.expire, 2*d.replicate+slack)).Unix())
 }
 
-// publish stores a registration where it belongs: at once at the contacts that
-// are known, and at closer ones when a lookup has found them.
+// publish stores a registration where it belongs: at once at all contacts of a
+// small layer, and at the closest members when a lookup has found them. Not
+// before: who holds a value without being close is not told of the next one.
 func (d *Directory) publish(r registration) {
 	d.count.published++
-	n := d.k
-	if d.contacts() <= small {
-		n = small
+	all, complete := d.contacts() <= small, d.complete()
+	if all || complete {
+		d.pushClosest(r, all)
 	}
-	for _, p := range d.table.closest(r.key, n, d.usable) {
-		d.push(p.addr, r)
-	}
-	if d.complete() {
+	if complete {
 		return
 	}
 	if _, ok := d.publishing[r]; !ok && len(d.publishing) < maxOutbox {
 		d.publishing[r] = struct{}{}
 		d.toPublish = append(d.toPublish, r)
 		d.publishNext()
+	}
+}
+
+// pushClosest stores a registration at the contacts that are closest, or at
+// all.
+func (d *Directory) pushClosest(r registration, all bool) {
+	n := d.k
+	if all {
+		n = small
+	}
+	for _, p := range d.table.closest(r.key, n, d.usable) {
+		d.push(p.addr, r)
 	}
 }
 
@@ -112,29 +122,42 @@ func (d *Directory) publishNext() {
 		l.done = append(l.done, func(l *lookup) {
 			d.publishers--
 			delete(d.publishing, r)
-			for _, e := range l.closest(d.k) {
+			closest := l.closest(d.k)
+			for _, e := range closest {
 				d.push(e.addr, r)
+			}
+			if len(closest) < d.k {
+				d.pushClosest(r, false)
 			}
 			d.publishNext()
 		})
 	}
 }
 
-// complete reports whether every member of the layer is a contact, so that a
-// lookup could find nobody closer.
+// complete reports whether every member of the layer is a contact, or has left
+// all questions unanswered, so that a lookup could find nobody closer.
 func (d *Directory) complete() bool {
-	return len(d.members) > 0 && d.contacts() >= len(d.members)
+	if len(d.members) == 0 || len(d.members) > 2*wide {
+		return false
+	}
+	for a := range d.members {
+		if p := d.peers[a]; p == nil || p.place != inBucket && p.failures < maxClaims {
+			return false
+		}
+	}
+	return true
 }
 
-// pushTo gives a contact that has appeared what it should hold: own names, and
-// of the values of others those for which this member was the closest.
+// pushTo gives a contact that has appeared what it should hold: own names, if
+// this member knows the closest to them, and of the values of others those for
+// which it was the closest itself.
 func (d *Directory) pushTo(p *peer) {
 	if !d.usable(p) {
 		return
 	}
 	all := d.contacts() <= small
 	for k := range d.names {
-		if all || d.closerThan(k, p.id, d.k, p) {
+		if all || d.central(k) && d.closerThan(k, p.id, d.k, p) {
 			d.push(p.addr, registration{k, d.own})
 		}
 	}

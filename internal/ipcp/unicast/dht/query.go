@@ -44,11 +44,13 @@ type registration struct {
 func (d *Directory) query(k key, q *question) {
 	d.count.queries++
 	known := d.values.addrs(k, d.now)
+	enough := d.central(k)
 	if r := d.results[k]; r != nil && d.now.Before(r.until) {
 		known = merge(known, r.addrs)
+		enough = true
 	}
 	known = slices.DeleteFunc(known, func(a wire.Addr) bool { return a == d.own })
-	if slices.ContainsFunc(known, func(a wire.Addr) bool { return d.good(k, a) }) {
+	if enough && slices.ContainsFunc(known, func(a wire.Addr) bool { return d.good(k, a) }) {
 		d.count.local++
 		q.answer <- result{addrs: d.order(k, known)}
 		return
@@ -58,11 +60,15 @@ func (d *Directory) query(k key, q *question) {
 		q.answer <- result{err: errno.New(errno.NoBufs, "the directory has %d lookups under way", maxLookups).Next("try again")}
 		return
 	}
-	for _, a := range known { // better than nothing at the end
-		d.value(l, a)
-	}
+	l.found = merge(l.found, known) // better than nothing at the end
 	q.lookup = l
 	l.questions = append(l.questions, q)
+}
+
+// central reports whether this member is one of those at which all values of a
+// key are stored.
+func (d *Directory) central(k key) bool {
+	return d.contacts() <= small || d.closerThan(k, d.id, d.k, nil)
 }
 
 // leave is called when nobody waits for q any more. The lookup goes on: the

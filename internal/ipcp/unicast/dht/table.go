@@ -137,6 +137,9 @@ func (t *table) all(f func(p *peer) bool) {
 // closest gives at most n contacts that are ok, closest to target first.
 func (t *table) closest(target key, n int, ok func(p *peer) bool) []*peer {
 	var l []*peer
+	if n <= 0 {
+		return nil
+	}
 	t.all(func(p *peer) bool {
 		if len(l) == n && !closer(target, p.id, l[n-1].id) || !ok(p) {
 			return true

@@ -19,6 +19,10 @@ const (
 	spreadWithin = 500 * time.Millisecond
 )
 
+// spreads is how many values of others may be passed on at once: one STORE
+// becomes several.
+var spreads = rate{100, 500}
+
 // value is a registration at another member that is kept here.
 type value struct {
 	addr   wire.Addr
@@ -115,14 +119,14 @@ func (d *Directory) stored(m *codec.Message) {
 		d.values.add(k, v)
 		v.alarm = d.agenda.after(d.now, 0, nil)
 		v.alarm.do = func() { d.valueDue(k, v) }
-	} else if spread = spread && time.Duration(int64(expiry)-int64(v.expiry))*time.Second > d.replicate; expiry <= v.expiry {
-		expiry = v.expiry
+	} else {
+		spread = spread && time.Duration(int64(expiry)-int64(v.expiry))*time.Second > d.replicate
 	}
-	v.expiry = expiry
+	v.expiry = max(v.expiry, expiry)
 	switch soon := d.now.Add(spreadWithin); {
-	case spread:
+	case spread && d.spreads.take(d.now, spreads):
 		v.due = d.now.Add(spreadAfter + rand.N(spreadWithin-spreadAfter))
-	case p != nil && p.ours || v.due.After(soon): // who gave it has given it to the others, too
+	case v.due.IsZero(), v.due.After(soon), p != nil && p.ours: // who gave it has given it to the others, too
 		v.due = d.later()
 	}
 	d.schedule(v)

@@ -12,6 +12,9 @@ import (
 
 // call runs f on the goroutine of the directory and waits for it.
 func (d *Directory) call(ctx context.Context, f func()) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	ran := make(chan struct{})
 	select {
 	case d.calls <- func() { f(); close(ran) }:
