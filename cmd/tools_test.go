@@ -11,7 +11,15 @@ import (
 	"ouroboros"
 )
 
-var tools = []string{"oping", "oecho", "ocbr", "operf"}
+var tools = []string{"oping", "oecho", "ocbr", "operf", "obc"}
+
+// words is a command line with what the tool cannot do without.
+func words(tool string, more ...string) []string {
+	if tool == "obc" {
+		return append(more, "-n", "layer")
+	}
+	return more
+}
 
 func wants(t *testing.T, got string, parts ...string) {
 	t.Helper()
@@ -34,7 +42,7 @@ func TestToolsWithoutADaemon(t *testing.T) {
 			{[]string{"--version"}, 0, tool + " 0.23.0\n", ""},
 			{[]string{"--nonsense"}, 1, "", "Unknown option: --nonsense."},
 			{[]string{"-l", "stray"}, 1, "", `Unexpected word: "stray".`},
-			{[]string{"-l"}, 1, "", "start one with: irmd"},
+			{words(tool, "-l"), 1, "", "start one with: irmd"},
 		} {
 			stdout, stderr, code := h.run(t, tool, tc.words...)
 			if code != tc.code || !strings.Contains(stdout, tc.stdout) || !strings.Contains(stderr, tc.stderr) {
@@ -155,6 +163,24 @@ func TestOechoThroughADaemon(t *testing.T) {
 	}
 	s.interrupt(t, syscall.SIGINT)
 	wants(t, s.output.String(), "Starting the server.\nNew flow.\nMessage from client is Client says hi!.\nNew flow.\n")
+}
+
+func TestObcThroughADaemon(t *testing.T) {
+	h := start(t)
+	h.ok(t, "irm", "ipcp", "bootstrap", "type", "broadcast", "name", "b", "layer", "all")
+	one, all := h.spawn(t, nil, "obc", "-l", "-n", "all", "-c", "1"), h.spawn(t, nil, "obc", "-l", "-n", "all")
+	one.output.Await(t, "New flow.\n")
+	all.output.Await(t, "New flow.\n")
+	if got := h.ok(t, "obc", "-n", "all", "-m", "hey"); got != "" {
+		t.Errorf("got %q", got)
+	}
+	if code := one.wait(t); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	h.ok(t, "obc", "-n", "all")
+	all.output.Await(t, "Message is Ouroboros multicast rocks!.\n")
+	all.interrupt(t, syscall.SIGINT)
+	wants(t, all.output.String(), "Starting a reader.\nNew flow.\nMessage is hey.\n")
 }
 
 func TestOcbrThroughADaemon(t *testing.T) {

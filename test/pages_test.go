@@ -60,7 +60,7 @@ func TestIrmPageIsWhatTheGrammarSays(t *testing.T) {
 func TestPagesAndHelpNameTheSameOptions(t *testing.T) {
 	inHelp := regexp.MustCompile(`--[a-z][a-z_-]*`)
 	inPage := regexp.MustCompile(`\*\*(--[a-z][a-z_-]*)\*\*`)
-	for _, page := range []string{"oping.1.md", "oecho.1.md", "ocbr.1.md", "operf.1.md", "ovpn.1.md", "irmd.8.md"} {
+	for _, page := range []string{"oping.1.md", "oecho.1.md", "ocbr.1.md", "operf.1.md", "obc.1.md", "ovpn.1.md", "irmd.8.md"} {
 		name, _, _ := strings.Cut(page, ".")
 		help, err := exec.Command(filepath.Join(host.Bin(t), name), "--help").Output()
 		if err != nil {
@@ -98,7 +98,7 @@ func TestManualPagesRender(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("make man: %v\n%s", err, out)
 	}
-	for _, page := range []string{"irm.1", "oping.1", "oecho.1", "ocbr.1", "operf.1", "ovpn.1", "irmd.8"} {
+	for _, page := range []string{"irm.1", "oping.1", "oecho.1", "ocbr.1", "operf.1", "obc.1", "ovpn.1", "irmd.8"} {
 		cmd := exec.Command("man", "--warnings", "-l", filepath.Join(dir, page))
 		cmd.Env = append(os.Environ(), "MANWIDTH=80", "MANPAGER=cat", "LC_ALL=C.UTF-8")
 		var errs bytes.Buffer

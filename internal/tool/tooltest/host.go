@@ -12,6 +12,7 @@ import (
 
 	"ouroboros"
 	"ouroboros/internal/tool/console"
+	"ouroboros/irm"
 	"ouroboros/stack"
 )
 
@@ -32,6 +33,18 @@ func New(t testing.TB) *Host {
 		}
 	})
 	return &Host{node}
+}
+
+// Layer makes a layer that needs no other host, of an IPCP of its name.
+func (h *Host) Layer(t testing.TB, cfg *irm.Config) {
+	t.Helper()
+	pid, err := h.node.CreateIPCP(t.Context(), cfg.Layer, cfg.Type)
+	if err == nil {
+		_, err = h.node.BootstrapIPCP(t.Context(), pid, cfg)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Process is a process that is bound to a name, or to none if it is empty. It
