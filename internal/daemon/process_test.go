@@ -499,12 +499,12 @@ args = ["-c true"]
 
 func TestAConfigurationThatFailsEndsTheDaemonAndSaysWhere(t *testing.T) {
 	dir := shortDir(t)
-	conf := write(t, filepath.Join(dir, "irmd.toml"), "[name.a]\n\n[unicast.u]\nenrol = \"nobody\"\n")
+	conf := write(t, filepath.Join(dir, "irmd.toml"), "[name.a]\n\n[udp4.u]\nbootstrap = \"net\"\nip = \"192.0.2.1\"\n")
 	c := start(t, dir, nil, "--config", conf)
 	if code := c.exit(t); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
-	if out := c.out.String(); !strings.Contains(out, conf+":3:") && !strings.Contains(out, conf+":4:") || !strings.Contains(out, "[unicast.u]") {
+	if out := c.out.String(); !strings.Contains(out, conf+":3:") && !strings.Contains(out, conf+":4:") || !strings.Contains(out, "[udp4.u]") {
 		t.Errorf("it says:\n%s", out)
 	}
 	if left := sockets(c.dir); len(left) > 0 {
