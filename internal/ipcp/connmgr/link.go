@@ -162,7 +162,9 @@ func (s *Switchboard) redial(l *link) {
 			return
 		}
 		ctx, cancel := context.WithTimeout(l.ctx, redialTime)
-		c, err := s.attempt(ctx, l.call)
+		call := l.call
+		call.Info = l.component.Info() // the address may be another by now
+		c, err := s.attempt(ctx, call)
 		cancel()
 		if err == nil {
 			err = l.join(c)

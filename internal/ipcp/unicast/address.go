@@ -33,10 +33,10 @@ func (u *IPCP) settle(ctx context.Context) error {
 		if err := m.routing.AwaitSync(ctx); err != nil {
 			return err
 		}
-		if !m.routing.Taken() {
-			return nil
+		if now, err := u.now(); err != nil || now == m && !m.routing.Taken() {
+			return err
 		}
-		if err := u.move(m); err != nil {
+		if err := u.move(m); err != nil { // nothing, when it has moved meanwhile
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ type proxy struct {
 
 	mu    sync.Mutex
 	conns map[*connmgr.Conn]*member
-	added chan struct{} // closed when a connection was added, and made anew
+	added chan struct{} // closed, and made anew, when a connection was added or dropped
 }
 
 func newProxy(u *IPCP, info func(wire.Addr) cep.Message, of func(*member) connmgr.Component) *proxy {
@@ -67,10 +67,15 @@ func (p *proxy) Added(c *connmgr.Conn) error {
 		return err
 	}
 	p.mu.Lock()
-	close(p.added)
-	p.added = make(chan struct{})
+	p.wake()
 	p.mu.Unlock()
 	return nil
+}
+
+// wake tells those who await. p.mu is held.
+func (p *proxy) wake() {
+	close(p.added)
+	p.added = make(chan struct{})
 }
 
 // Removed implements connmgr.Component.
@@ -99,6 +104,7 @@ func (p *proxy) drop(m *member, why error) {
 			delete(p.conns, c)
 		}
 	}
+	p.wake()
 	p.mu.Unlock()
 	for _, c := range all {
 		p.of(m).Removed(c)
@@ -106,7 +112,7 @@ func (p *proxy) drop(m *member, why error) {
 	}
 }
 
-// await waits until a member has a connection.
+// await waits until a member has a connection, or is no longer the present one.
 func (p *proxy) await(ctx context.Context, m *member) {
 	for {
 		p.mu.Lock()
@@ -116,7 +122,7 @@ func (p *proxy) await(ctx context.Context, m *member) {
 			has = has || of == m
 		}
 		p.mu.Unlock()
-		if has {
+		if now, err := p.u.now(); has || err != nil || now != m {
 			return
 		}
 		select {

@@ -35,6 +35,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"sync"
 	"time"
 
@@ -167,7 +168,17 @@ func (u *IPCP) Connect(ctx context.Context, component, dst string, spec qos.Spec
 			return err
 		}
 	}
-	return u.board.Connect(ctx, component, dst, spec)
+	for {
+		m, err := u.now()
+		if err != nil {
+			return err
+		}
+		err = u.board.Connect(ctx, component, dst, spec)
+		// A neighbour with the address of this member is met here first.
+		if !errors.Is(err, errno.Exist) || m.links.any() || u.move(m) != nil {
+			return err
+		}
+	}
 }
 
 // Disconnect implements ipcp.IPCP.

@@ -124,6 +124,10 @@ func (l *LinkState) Close() {
 	first := !l.closed
 	l.closed = true
 	working := l.working
+	if !l.joiner.synced { // nobody waits for a data base any more
+		l.joiner.synced = true
+		close(l.synced)
+	}
 	l.mu.Unlock()
 	l.kick()
 	if working {
