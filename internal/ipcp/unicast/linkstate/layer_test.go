@@ -313,6 +313,9 @@ func TestLayersFindTheShortestWaysAndLoseNoneForLong(t *testing.T) {
 	} {
 		for _, p := range []irm.Routing{irm.LinkState, irm.LFA, irm.ECMP} {
 			t.Run(name+" "+p.String(), func(t *testing.T) {
+				if testing.Short() && name == "scattered" && p != irm.LFA {
+					t.Skip("takes long")
+				}
 				synctest.Test(t, func(t *testing.T) {
 					l := newLayer(t)
 					defer l.close()
@@ -424,12 +427,16 @@ func TestALayerThatLosesPacketsConverges(t *testing.T) {
 func TestHalfAnHourOfChurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(5, 5))
+		long := 30 * time.Minute
+		if testing.Short() {
+			long = 10 * time.Minute
+		}
 		l := newLayer(t)
 		defer l.close()
 		ps := scattered(r, 24, 20)
 		l.build(ps, policy(irm.LFA))
 		pause(5 * time.Second)
-		for start := time.Now(); time.Since(start) < 30*time.Minute; {
+		for start := time.Now(); time.Since(start) < long; {
 			for range 1 + r.IntN(3) {
 				k := ps[r.IntN(len(ps))]
 				if c := l.cables[k]; c.up {
