@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"testing"
+	"time"
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
