@@ -85,11 +85,12 @@ func (m *member) changed() {
 }
 
 // query looks a name up. While the layer has just changed a name that is not
-// known may be known in a moment.
+// known may be known in a moment, and so may somebody who answers.
 func (m *member) query(ctx context.Context, hash []byte) error {
 	for {
 		_, err := m.dir.Query(ctx, hash)
-		if !errors.Is(err, errno.NameError) || time.Since(m.born)-time.Duration(m.change.Load()) > young {
+		open := errors.Is(err, errno.NameError) || errors.Is(err, errno.TimedOut)
+		if !open || time.Since(m.born)-time.Duration(m.change.Load()) > young {
 			return err
 		}
 		t := time.NewTimer(again)
