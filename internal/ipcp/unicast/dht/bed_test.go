@@ -29,6 +29,7 @@ type bed struct {
 	hashLen                    int
 	k, alpha                   int
 	expire, refresh, replicate time.Duration
+	blind                      bool // the directories are not told who is there
 
 	mu      sync.Mutex
 	random  *rand.Rand
@@ -71,6 +72,9 @@ func (b *bed) add(peer *member) *member {
 	cfg := Config{
 		Net: m, HashLen: b.hashLen, Alpha: b.alpha, K: b.k, Expire: b.expire, Refresh: b.refresh, Replicate: b.replicate,
 		Members: m.Members,
+	}
+	if b.blind {
+		cfg.Members = nil
 	}
 	if peer != nil {
 		cfg.Peer = peer.addr

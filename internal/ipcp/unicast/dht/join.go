@@ -18,7 +18,8 @@ const (
 	exploreAfter = 10 * time.Millisecond // what came together is a contact by then
 	joinGrace    = 5 * time.Second       // in which a joiner may have no route to its peer yet
 	idleLife     = 10 * time.Minute
-	fewMembers   = 3 // members that are pinged at a time, of many
+	deepEnough   = 24 // buckets that are looked after one by one; a search for the own id does for the rest
+	fewMembers   = 3  // members that are pinged at a time, of many
 )
 
 // routes looks at what the routing knows now: members that came, contacts that
@@ -187,7 +188,7 @@ func (d *Directory) explore() {
 			return
 		}
 		d.republish(joinGrace)
-		for i := range d.table.deepest() + 1 {
+		for i := range min(d.table.deepest()+1, deepEnough) {
 			if len(d.table.buckets[i].contacts) < d.k {
 				d.look(randomNear(d.id, i), false)
 			}
@@ -210,7 +211,7 @@ func (d *Directory) refreshTable() {
 		return
 	}
 	looked := 0
-	for i := range d.table.deepest() + 1 {
+	for i := range min(d.table.deepest()+1, deepEnough) {
 		switch b := &d.table.buckets[i]; {
 		case b.touched.IsZero():
 			b.touched = d.now
