@@ -4,7 +4,7 @@
 # make check      all of it, as a bare machine does: scripts/check
 # make bench      benchmarks, into the terminal
 # make soak       the long tests: kill, restart and flood, ROUNDS (200) times
-# make demo       one host, whole: see README.md
+# make demo       a recursive network of three nodes: see README.md
 # make man        manual pages into build/man
 # make install    to PREFIX (/usr/local), below DESTDIR when set
 # make clean

@@ -59,6 +59,7 @@ var parts = []struct {
 	{"net-reliable", (*bench).netReliable},
 	{"net-lossy", (*bench).netLossy},
 	{"net-alloc", (*bench).netAlloc},
+	{"net-layers", (*bench).netLayers},
 }
 
 // asked says whether a part is one of those that words name: "net" is all that

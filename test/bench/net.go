@@ -31,10 +31,13 @@ type two struct {
 	relay       *relay.Relay
 	near, far   *host.Daemon
 	client      *ouroboros.Client
+
+	depth int // unicast layers on top
+	top   int // pid of the far IPCP that names are registered with
 }
 
 // names that are resolved to the far host.
-var names = []string{"echo", "sink", "close", "oping", "ocbr"}
+var names = []string{"echo", "sink", "close", "oping", "ocbr", "u1-far"}
 
 // hosts runs f with two hosts in a layer, new ones each time. An impairment
 // asks for a relay between them.
@@ -51,7 +54,11 @@ func (b *bench) hosts(layer string, i *relay.Impairment, f func(*two) error) err
 		}{{w.near, w.here}, {w.far, w.there}} {
 			n.node.OK(t, "irm", bootstrap(layer, n.space)...)
 		}
-		var err error
+		ipcps, err := w.far.Irm.ListIPCPs(context.Background())
+		if err != nil {
+			return err
+		}
+		w.top = ipcps[0].PID
 		if w.client, err = ouroboros.Open(w.near.Dir); err != nil {
 			return err
 		}
@@ -108,11 +115,7 @@ func (w *two) server(role string) (*child, error) {
 	if err := w.far.Irm.BindProcess(ctx, c.cmd.Process.Pid, role); err != nil {
 		return nil, err
 	}
-	ipcps, err := w.far.Irm.ListIPCPs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return c, w.far.Irm.RegName(ctx, role, ipcps[0].PID)
+	return c, w.far.Irm.RegName(ctx, role, w.top)
 }
 
 // launch runs a role on the far host.
