@@ -195,6 +195,7 @@ func TestADamagedFileIsMovedAsideAndTheNodeStarts(t *testing.T) {
 func FuzzState(f *testing.F) {
 	f.Add([]byte(`{"version":1,"names":[{"name":"a","balance":1}],"ipcps":[{"pid":4194305,"name":"l","type":0,"config":{"Type":0,"Layer":"x"},"bound":["a"],"names":["a"]}]}`))
 	f.Add([]byte(`{"version":1,"ipcps":[{"pid":-1,"name":"","type":99},{"pid":9223372036854775807,"name":"q"},{"name":"r"}],"programs":[{"program":"x","name":""}]}`))
+	f.Add([]byte(`{"version":1,"names":[{"name":"a"}],"ipcps":[{"pid":4194305,"name":"u","type":1,"enroll":"x","names":["a","a"],"connections":[{"component":"Management","dst":"x"},{"component":"","dst":""},{"component":"Data Transfer","dst":"x","qos":{"Delay":1}}]}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n := newNode(t, keeping(&memStore{data: data}))
 		if err := n.CreateName(bg, irm.NameInfo{Name: "fuzz"}); err != nil {
