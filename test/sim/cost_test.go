@@ -69,7 +69,7 @@ func TestAThousandNodesAreALayer(t *testing.T) {
 		c := irm.NewUnicastConfig()
 		c.LSUpdate, c.LSTimeout = 300, 1200
 		before := heap()
-		n := Build(t, Random(k, 6, 5), Options{Seed: 5, Unicast: c})
+		n := Build(t, Random(k, 3, 5), Options{Seed: 5, Unicast: c})
 		n.Settle()
 		memory := (heap() - before) / k
 		built, _ := n.sent()

@@ -87,11 +87,10 @@ func TestLossAndDuplicatesAndDisorderBelowAreNoMatter(t *testing.T) {
 		n := Build(t, Grid(4, 3), Options{Seed: 3, Link: simnet.Link{
 			Delay: time.Millisecond, Jitter: time.Millisecond, Loss: 0.03, Duplicate: 0.02, Reorder: 0.02,
 		}})
-		d, err := Await(t.Context(), time.Minute, time.Second, func() error { return n.Walk(nil) })
-		if err != nil {
+		n.Settle()
+		if err := n.Walk(nil); err != nil {
 			t.Error(err)
 		}
-		t.Logf("all ways were known after %v", d)
 		took, err := n.ResolveAll()
 		if err != nil {
 			t.Error(err)

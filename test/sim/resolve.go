@@ -30,12 +30,15 @@ func (n *Net) Resolve(from, to int) (time.Duration, error) {
 	return took, ask(f, fmt.Appendf(nil, "from %d to %d", from, to))
 }
 
+// asked is how often a message is sent that has no echo.
+const asked = 15
+
 // ask sends a message, again while a raw flow may have lost it, and waits for
 // its echo.
 func ask(f *ouroboros.Flow, p []byte) error {
 	f.SetReadTimeout(time.Second)
 	buf := make([]byte, 2048)
-	for range 5 {
+	for range asked {
 		if _, err := f.Write(p); err != nil {
 			return fmt.Errorf("write %q: %w", p, err)
 		}
