@@ -60,6 +60,7 @@ var parts = []struct {
 	{"net-lossy", (*bench).netLossy},
 	{"net-alloc", (*bench).netAlloc},
 	{"net-layers", (*bench).netLayers},
+	{"net-transit", (*bench).netTransit},
 }
 
 // asked says whether a part is one of those that words name: "net" is all that
@@ -271,6 +272,8 @@ func play(role string) error {
 	switch role {
 	case "udp-echo":
 		return udpEcho(os.Getenv("OUROBOROS_BENCH_ADDR"))
+	case "eth-bridge":
+		return ethBridge()
 	case "sock-echo":
 		fmt.Println("ready")
 		buf := make([]byte, 1<<17)
