@@ -45,6 +45,9 @@ const (
 	// not even a keep-alive.
 	silence = 15 * time.Second
 
+	// connMost is the most connections of one component that others make.
+	connMost = 1024
+
 	// settleTime is how long Connect waits until it is agreed how the connection
 	// carries. It is made anyway.
 	settleTime = 3 * time.Second
@@ -90,7 +93,7 @@ func newIPCP(env ipcp.Env) *IPCP {
 	b.fwd = newForwarder(env.AfterFunc, env.Log)
 	b.tree.init(b)
 	b.enroller = enroll.NewEnroller(env, b.handOut)
-	b.mgr = connmgr.New(env, connmgr.Options{Silence: silence})
+	b.mgr = connmgr.New(env, connmgr.Options{Silence: silence, Limit: connMost})
 	b.mgr.Register(b.enroller)
 	b.mgr.Register(dataTransfer{b})
 	b.mgr.Register(treeComponent{b})

@@ -14,11 +14,11 @@ import (
 )
 
 // joinMost is the most joined flows at a time.
-const joinMost = 4096
+const joinMost = 1024
 
 // joinLimit bounds what waits for a process that does not read, and for the
 // forwarder when a process that writes is held.
-var joinLimit = flow.Limit{Packets: 1024, Bytes: 2 << 20}
+var joinLimit = flow.Limit{Packets: 1024, Bytes: 512 << 10}
 
 // Join implements ipcp.IPCP: one more participant. What it writes goes to all
 // others, also of this member, and not back to it.

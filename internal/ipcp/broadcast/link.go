@@ -16,7 +16,7 @@ import (
 )
 
 // linkQueue bounds what waits for a connection.
-var linkQueue = flow.Limit{Packets: 256, Bytes: 1 << 20}
+var linkQueue = flow.Limit{Packets: 256, Bytes: 512 << 10}
 
 // link is a connection of Data Transfer with another member.
 //
@@ -70,6 +70,8 @@ func (n *neighbour) describe() string {
 		return "a process"
 	case n.link.conn.Dialled():
 		return fmt.Sprintf("to %q", n.link.conn.Dst())
+	case n.link.foreign():
+		return fmt.Sprintf("number %d, which a member made that does not say who it is", n.link.conn.ID())
 	}
 	return fmt.Sprintf("from member %s", name(n.link.peer))
 }
