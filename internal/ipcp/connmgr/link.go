@@ -15,7 +15,7 @@ import (
 // loss to begin with the first pause, and how long one attempt may take.
 const (
 	firstRedial   = time.Second
-	longestRedial = 30 * time.Second
+	longestRedial = 10 * time.Second // less than a refresh of link states, its jitter included
 	redialTime    = 20 * time.Second
 )
 

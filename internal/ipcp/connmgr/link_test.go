@@ -79,7 +79,7 @@ func TestThePausesGrowAndBeginAnewAfterALongConnection(t *testing.T) {
 			if d := at.Sub(before); d < want*3/4 || d > want*5/4 {
 				t.Errorf("pause %d is %v, want about %v", i, d, want)
 			}
-			before, want = at, min(2*want, 30*time.Second)
+			before, want = at, min(2*want, 10*time.Second)
 		}
 		if len(tries) < 15 || w.Logged("is lost and dialled again") != 1 {
 			t.Errorf("%d tries, %d times in the log", len(tries), w.Logged("is lost and dialled again"))
@@ -95,7 +95,7 @@ func TestThePausesGrowAndBeginAnewAfterALongConnection(t *testing.T) {
 		if a.part.open() != 1 || w.Logged("connected again") != 1 {
 			t.Fatalf("%d connections", a.part.open())
 		}
-		w.Flows()[0].Break() // after more than half a minute
+		w.Flows()[0].Break() // after more than the longest pause
 		time.Sleep(1300 * time.Millisecond)
 		if a.part.open() != 1 {
 			t.Error("the first pause is not short again")
@@ -109,7 +109,7 @@ func TestThePausesGrowAndBeginAnewAfterALongConnection(t *testing.T) {
 		}
 		synctest.Wait()
 		w.Flows()[0].Break()
-		time.Sleep(10 * time.Second)
+		time.Sleep(7 * time.Second)
 		if a.part.open() != 0 {
 			t.Error("who is lost each time is dialled in haste")
 		}
