@@ -74,7 +74,7 @@
 // # Bounds
 //
 // Everything that others can make grow has a limit: contacts and claims,
-// values in all and of a key, lookups, requests, questions that wait, and what
+// values in all and of a key, lookups, requests, others' questions, and what
 // is to be sent. When there is no room for a value, the member that has most of
 // them loses one. Answers are limited in rate, for each address and for all
 // addresses that never answered together, and in length, to ten times that of
