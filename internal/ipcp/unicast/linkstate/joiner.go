@@ -166,6 +166,8 @@ func (l *LinkState) tickJoiner(now time.Time) {
 	j.synced = true
 	close(l.synced)
 	if j.asked && !j.announced && len(j.to) > 0 {
+		l.count.conflicts++
+		l.once("another member uses the address of this one", "address", l.cfg.Own, "links", len(j.to))
 		j.taken = true
 		for end, from := range j.to {
 			l.conflict(end, from)
