@@ -152,7 +152,7 @@ func (b *IPCP) handOut() (*conf.Config, error) {
 }
 
 // Connect implements ipcp.IPCP. It returns when it is agreed with the neighbour
-// whether the connection carries, so that what is written next arrives.
+// whether the connection carries, so that what is written next arrives there.
 func (b *IPCP) Connect(ctx context.Context, component, dst string, spec qos.Spec) error {
 	if err := only(component); err != nil {
 		return err
@@ -218,12 +218,11 @@ func (b *IPCP) Close() error {
 
 // memberID makes an id that nobody else has. Members that are older have lower
 // ones, so that the root of the tree is old and a newcomer changes nothing for
-// others; within a quarter of a minute it is chance. 0 is no id, and the sign
-// bit is left alone.
+// others; within a second it is chance. 0 is no id, and the sign bit is left
+// alone.
 func memberID(now time.Time) uint64 {
-	const chance = 33
-	age := uint64(now.Unix()) >> 4 & (1<<(63-chance) - 1)
-	return age<<chance | rand.Uint64N(1<<chance-1) + 1
+	const chance = 31
+	return uint64(uint32(now.Unix()))<<chance | rand.Uint64N(1<<chance-1) + 1
 }
 
 // errGone is why nothing can be done any more.

@@ -23,6 +23,7 @@ func TestThreeMembersInALine(t *testing.T) {
 		a, b, c := w.member("a"), w.member("b"), w.member("c")
 		w.connect("a", "b")
 		w.connect("c", "b")
+		synctest.Wait() // c's news travel on to a
 		var all []*participant
 		for _, m := range []*member{a, b, c} {
 			for range 3 {
@@ -48,6 +49,7 @@ func TestOrderIsKept(t *testing.T) {
 		a, _, c := w.member("a"), w.member("b"), w.member("c")
 		w.connect("a", "b")
 		w.connect("b", "c")
+		synctest.Wait()
 		x, y := a.join(), c.join()
 		var want []string
 		for i := range 5000 {
@@ -143,6 +145,7 @@ func TestEnrolment(t *testing.T) {
 		once(t, "enrolled, not connected", x)
 		once(t, "enrolled, not connected", y)
 		w.connect("c", "b")
+		synctest.Wait()
 		once(t, "connected", x, y)
 
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -259,6 +262,7 @@ func TestSizes(t *testing.T) {
 		w.SetMTU(1500)
 		a, b := w.member("a"), w.member("b")
 		w.connect("a", "b")
+		synctest.Wait()
 		x, y := a.join(), b.join()
 		for _, n := range []int{0, 1, 1399, 1400, 1401, 1500, 1501} {
 			x.write(strings.Repeat("m", n))
@@ -276,6 +280,7 @@ func TestADownConnectionIsLeftOut(t *testing.T) {
 		w := newWorld(t)
 		a, b := w.member("a"), w.member("b")
 		w.connect("a", "b")
+		synctest.Wait()
 		x, y := a.join(), b.join()
 		for _, f := range w.Between("a", "b") {
 			f.SetDown(true)
@@ -300,6 +305,7 @@ func TestADeadMemberIsNoticed(t *testing.T) {
 		w.connect("a", "b")
 		w.connect("b", "c")
 		w.connect("c", "a")
+		synctest.Wait()
 		once(t, "triangle", a.join(), c.join())
 		x, y, z := a.join(), a.join(), c.join()
 		w.kill("b")

@@ -72,9 +72,14 @@ func (f *forwarder) isDown(n *neighbour) bool {
 	return n.down
 }
 
-// add enters a neighbour, whose handler is attached after that.
+// add enters a neighbour, whose handler is attached after that, unless it was
+// removed already.
 func (f *forwarder) add(n *neighbour) {
 	f.mu.Lock()
+	if n.closed {
+		f.mu.Unlock()
+		return
+	}
 	f.lastID++
 	n.id = f.lastID
 	f.all[n] = struct{}{}
@@ -86,12 +91,12 @@ func (f *forwarder) add(n *neighbour) {
 // remove forgets a neighbour; what waits for it is dropped.
 func (f *forwarder) remove(n *neighbour) {
 	f.mu.Lock()
+	n.closed = true
 	if _, ok := f.all[n]; !ok {
 		f.mu.Unlock()
 		return
 	}
 	delete(f.all, n)
-	n.closed = true
 	f.publish()
 	f.mu.Unlock()
 	n.queue.close()

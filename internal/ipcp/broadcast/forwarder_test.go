@@ -68,6 +68,7 @@ func TestPacketsTravelUnchanged(t *testing.T) {
 		a := w.member("a")
 		w.member("b")
 		w.connect("a", "b")
+		synctest.Wait() // nobody says more for a second
 		x := a.join()
 		var mu sync.Mutex
 		var seen [][]byte
@@ -125,6 +126,7 @@ func TestASlowReaderHoldsNobody(t *testing.T) {
 		w := newWorld(t)
 		a, b := w.member("a"), w.member("b")
 		w.connect("a", "b")
+		synctest.Wait()
 		x, slow, y := a.join(), a.join(), b.join()
 		slow.setFull(true)
 		const n = 10000

@@ -81,9 +81,6 @@ func TestADialAgainTakesThePlaceOfTheOld(t *testing.T) {
 		stranger(w, evil, controlInfo, "a") // a second one is refused
 		stranger(w, evil, dataInfo, "a")    // and so is this
 		synctest.Wait()
-		if n := len(w.Flows()); n != 2+11-1 { // the stranger closes none of its own
-			t.Logf("%d flows", n)
-		}
 		if n := len(a.neighbours()); n != 1 {
 			t.Errorf("%d neighbours", n)
 		}
@@ -113,6 +110,7 @@ func FuzzNeighbour(f *testing.F) {
 			w := newWorld(t)
 			a, b := w.member("a"), w.member("b")
 			w.connect("a", "b")
+			synctest.Wait()
 			x, y := a.join(), b.join()
 			evil := connmgr.New(w.Env("evil"), connmgr.Options{})
 			defer evil.Close()

@@ -34,12 +34,6 @@ func (b *IPCP) Join(_ context.Context, h []byte) (flow.Flow, error) {
 	}
 	b.fwd.add(n)
 	own.Attach(j)
-	b.mu.Lock()
-	closed := b.closed
-	b.mu.Unlock()
-	if closed { // meanwhile, maybe before it was added
-		b.fwd.remove(n)
-	}
 	return user, nil
 }
 
