@@ -343,7 +343,9 @@ func TestWithoutCongestionAvoidanceMarksMeanNothing(t *testing.T) {
 		l := newLayer()
 		a, _, near, _, _, there := joined(t, l, plain)
 		l.pass = func(_, _ wire.Addr, m *msg.Message) bool {
-			t.Errorf("%v was sent", m.Code)
+			if m.Code == msg.Update {
+				t.Error("an UPDATE was sent")
+			}
 			return true
 		}
 		a.net.mark.Store(63)
@@ -374,7 +376,7 @@ func TestUpdatesForNobodyDoNothing(t *testing.T) {
 		settle()
 		a.expect(t, "flows", map[string]uint64{"stray_updates": 7, "open": 1})
 		a.expect(t, "allocation", map[string]uint64{"late_replies": 14})
-		if congestion(a, near)["regime"] != "slow start" {
+		if congestion(a, near)["upstream_packets"] != uint64(0) {
 			t.Error("the flow took an update that was not for it")
 		}
 	})
@@ -413,13 +415,13 @@ func TestCongestionSlowsASenderDownAndAWaitingOneIsWoken(t *testing.T) {
 			}
 			return sent
 		}
-		pump(100 * time.Millisecond)
-		before := pump(200 * time.Millisecond)
+		pump(30 * time.Millisecond)
+		before := pump(30 * time.Millisecond)
 		for range 50 {
 			a.net.say(&msg.Message{Code: msg.Update, REID: f.EID(), ECE: 2016})
 			pump(50 * time.Millisecond)
 		}
-		if after := pump(200 * time.Millisecond); after == 0 || after > before/4 {
+		if after := pump(30 * time.Millisecond); after == 0 || after > before/4 {
 			t.Errorf("%d packets, %d before", after, before)
 		}
 		if r := congestion(a, f)["regime"]; r == "slow start" {

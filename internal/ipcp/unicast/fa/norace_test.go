@@ -1,0 +1,5 @@
+//go:build !race
+
+package fa_test
+
+const raceEnabled = false
