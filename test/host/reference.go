@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ouroboros/internal/netns"
 )
 
@@ -151,6 +153,34 @@ func (r *Reference) Kill() {
 	}
 	r.irmd.Kill()
 	r.holder.Kill()
+}
+
+// Hasten lets its IPC processes run before all others, and no thread of its
+// daemon in the place of the one that woke it. A unicast IPCP that accepts a
+// flow else often sends its answer before it knows where to, on a busy machine:
+// the answer is lost, and its flow allocator can come to a stand.
+func (r *Reference) Hasten() {
+	schedule(r.irmd.PID(), unix.SCHED_BATCH, 0)
+	for _, pid := range r.children() {
+		schedule(pid, unix.SCHED_NORMAL, -20)
+	}
+}
+
+// schedule sets how the threads of a process run. What cannot be set is left: it
+// makes tests slower, not wrong.
+func schedule(pid int, policy uint32, nice int32) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	for _, thread := range threads {
+		if tid, err := strconv.Atoi(filepath.Base(thread)); err == nil {
+			unix.SchedSetAttr(tid, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: policy, Nice: nice}, 0)
+		}
+	}
+}
+
+// Stands reports whether a flow allocator of it has come to a stand: it answers
+// no flow request any more.
+func (r *Reference) Stands() bool {
+	return strings.Contains(r.irmd.Out.String(), "IPCP alloc_resp timed out")
 }
 
 // Crashed names the parts of a reference that ended by themselves. Empty after

@@ -87,21 +87,40 @@ func Connect(a, b *netns.Space, seed uint64, options ...netns.Option) (*Relay, e
 		return nil, err
 	}
 	r := &Relay{space: middle}
-	if err := r.start(a, b, seed, options); err != nil {
+	err = r.start(a, netns.Dev, b, netns.Dev, seed)
+	if err == nil {
+		err = netns.Dress(a, b, options...)
+	}
+	if err != nil {
 		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Relay) start(a, b *netns.Space, seed uint64, options []netns.Option) error {
+// Join joins two spaces by interfaces of the given names, without addresses: for
+// spaces with several of them.
+func Join(a *netns.Space, devA string, b *netns.Space, devB string, seed uint64) (*Relay, error) {
+	middle, err := netns.New()
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{space: middle}
+	if err := errors.Join(r.start(a, devA, b, devB, seed), a.Quiet(devA), b.Quiet(devB)); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// start makes the two cables and begins to carry.
+func (r *Relay) start(a *netns.Space, devA string, b *netns.Space, devB string, seed uint64) error {
 	if err := errors.Join(
-		netns.Join(a, netns.Dev, r.space, "a"),
-		netns.Join(b, netns.Dev, r.space, "b"),
-		netns.Dress(a, b, options...),
+		netns.Join(a, devA, r.space, "a"),
+		netns.Join(b, devB, r.space, "b"),
 		r.space.Quiet("a"), r.space.Quiet("b"),
 		r.space.SetMTU("a", maxMTU), r.space.SetMTU("b", maxMTU),
-		a.Offloads(netns.Dev, false), b.Offloads(netns.Dev, false),
+		a.Offloads(devA, false), b.Offloads(devB, false),
 		r.space.Offloads("a", false), r.space.Offloads("b", false),
 	); err != nil {
 		return err
