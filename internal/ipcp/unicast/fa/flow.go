@@ -167,7 +167,7 @@ func (f *Flow) report(level uint16) {
 		return
 	}
 	f.mu.Lock()
-	f.sender.Report(level)
+	f.sender.Report(f.a.now(), level)
 	f.mu.Unlock()
 }
 
