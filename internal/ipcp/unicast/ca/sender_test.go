@@ -17,7 +17,7 @@ func settings(t *testing.T, f func(t *testing.T, bits float64, rtt time.Duration
 		name string
 		bits float64
 	}{{"8M", 8e6}, {"30M", 30e6}, {"100M", 100e6}, {"1G", 1e9}, {"10G", 10e9}} {
-		if c.bits > 1e9 && testing.Short() {
+		if c.bits > 1e9 && testing.Short() || c.bits > 30e6 && raceEnabled {
 			continue
 		}
 		for _, rtt := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {
@@ -96,6 +96,9 @@ func TestReportsThatAreMergedOrLost(t *testing.T) {
 
 func TestFlowsOfTheCImplementationThatWantLittleGetIt(t *testing.T) {
 	for _, bits := range []float64{30e6, 100e6} {
+		if bits > 30e6 && raceEnabled {
+			continue
+		}
 		for _, rtt := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {
 			for seed := range uint64(3) {
 				l := append(ours(2, rtt, 0), laws(2, rtt, 0)...)
@@ -115,6 +118,9 @@ func TestFlowsOfTheCImplementationThatWantLittleGetIt(t *testing.T) {
 // What a greedy flow that follows Law gets depends on luck, beside its own kind
 // as beside ours.
 func TestGreedyFlowsOfTheCImplementationGetWhatTheyGetAmongThemselves(t *testing.T) {
+	if raceEnabled {
+		t.Skip("takes long under the race detector")
+	}
 	for _, rtt := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {
 		beside, among := 0.0, 0.0
 		for seed := range uint64(5) {

@@ -149,6 +149,20 @@ func TestTheReceiverIsThatOfTheCImplementation(t *testing.T) {
 	}
 }
 
+// TestReportsSeenOnAWire has the marks of packets that a member of the C
+// implementation received, and the levels that it reported; -1 = nothing.
+func TestReportsSeenOnAWire(t *testing.T) {
+	var r Receiver
+	for i, c := range []struct {
+		mark uint8
+		sent int
+	}{{0, -1}, {0, -1}, {1, 1}, {0, 0}, {1, 1}, {1, -1}, {1, 3}, {0, 0}, {0, -1}, {0, -1}} {
+		if report := r.Packet(c.mark); report != (c.sent >= 0) || report && int(r.Level()) != c.sent {
+			t.Errorf("packet %d: %v, %d", i, report, r.Level())
+		}
+	}
+}
+
 func TestALevelNeverOverflows(t *testing.T) {
 	var r Receiver
 	for range 100000 {

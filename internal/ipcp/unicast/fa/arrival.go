@@ -15,7 +15,7 @@ import (
 
 // Bounds of what is kept of requests from peers.
 const (
-	arrivalsPending = 1024             // undecided
+	arrivalsPending = 1024             // undecided, or with a reply that has not left
 	arrivalsSource  = 256              // of those, from one address
 	arrivalsKept    = 16384            // decided
 	arrivalsTime    = 30 * time.Second // how long a decided one is kept
@@ -55,14 +55,12 @@ type arrival struct {
 type arrivals struct {
 	mu      sync.Mutex
 	of      map[arrivalKey]*arrival
-	pending int
+	pending int               // not decided, or the reply has not left
 	source  map[wire.Addr]int // pending, by address
 	decided []*arrival        // oldest first
 	timer   bool              // runs
 	closed  bool              // no more of them
-
-	deciding int           // goroutines
-	idle     chan struct{} // closed when there are none; nil while nobody waits
+	idle    chan struct{}     // closed when none is pending; nil while nobody waits
 }
 
 func (as *arrivals) init() {
@@ -102,7 +100,6 @@ func (a *Allocator) request(m *fa.Message) {
 	ctx, ar.cancel = context.WithCancel(a.ctx)
 	as.of[ar.key] = ar
 	as.pending++
-	as.deciding++
 	as.source[m.SAddr]++
 	as.mu.Unlock()
 
@@ -112,16 +109,20 @@ func (a *Allocator) request(m *fa.Message) {
 		Data: append([]byte(nil), m.Data...), MPL: MPL,
 	}
 	a.cfg.Go(func() {
-		defer as.decidedOne()
+		defer as.done(ar)
 		defer ar.cancel()
 		a.decide(ctx, ar, req)
 	})
 }
 
-func (as *arrivals) decidedOne() {
+// done counts a request out whose reply has been sent.
+func (as *arrivals) done(ar *arrival) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
-	if as.deciding--; as.deciding == 0 && as.idle != nil {
+	if as.source[ar.key.from]--; as.source[ar.key.from] == 0 {
+		delete(as.source, ar.key.from)
+	}
+	if as.pending--; as.pending == 0 && as.idle != nil {
 		close(as.idle)
 		as.idle = nil
 	}
@@ -132,7 +133,7 @@ func (as *arrivals) decidedOne() {
 func (as *arrivals) close() {
 	as.mu.Lock()
 	as.closed = true
-	if as.deciding == 0 || as.idle != nil {
+	if as.pending == 0 || as.idle != nil {
 		as.mu.Unlock()
 		return
 	}
@@ -208,9 +209,6 @@ func (a *Allocator) settle(ctx context.Context, ar *arrival, reply *fa.Message, 
 	if !a.keep(ar, reply, f) {
 		return errno.New(errno.FlowDown, "the peer has withdrawn its request")
 	}
-	if reply.Response < 0 {
-		ctx = a.ctx // of the allocator: a refusal is also for those who are refused at its end
-	}
 	to := ar.key.from
 	if foreign(ar.key.eid) {
 		if d := pause - time.Since(arrived); d > 0 {
@@ -222,11 +220,15 @@ func (a *Allocator) settle(ctx context.Context, ar *arrival, reply *fa.Message, 
 			timer.Stop()
 		}
 	}
+	if reply.Response < 0 {
+		a.send(to, 0, reply) // lost or not: nothing depends on it here
+		return nil
+	}
 	err := a.peers.route(ctx, to)
 	if err == nil {
 		err = a.insist(ctx, to, reply)
 	}
-	if err != nil && reply.Response == 0 {
+	if err != nil {
 		refused := a.deny(ar, err)
 		a.arrivals.mu.Lock()
 		ar.reply, ar.flow = refused, nil
@@ -278,10 +280,6 @@ func (a *Allocator) keep(ar *arrival, reply *fa.Message, f *Flow) (wanted bool) 
 	defer as.mu.Unlock()
 	now := time.Now()
 	ar.reply, ar.flow, ar.until = reply, f, now.Add(arrivalsTime)
-	as.pending--
-	if as.source[ar.key.from]--; as.source[ar.key.from] == 0 {
-		delete(as.source, ar.key.from)
-	}
 	if reply.Response == -int32(errno.NameError.Errno()) || reply.Response == -int32(errno.AuthFailed.Errno()) {
 		// To be refused for what it is, nothing was used up: when it comes
 		// again it is refused again, and whoever floods us fills no table.

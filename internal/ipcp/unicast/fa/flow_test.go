@@ -376,7 +376,7 @@ func TestUpdatesForNobodyDoNothing(t *testing.T) {
 		settle()
 		a.expect(t, "flows", map[string]uint64{"stray_updates": 7, "open": 1})
 		a.expect(t, "allocation", map[string]uint64{"late_replies": 14})
-		if congestion(a, near)["upstream_packets"] != uint64(0) {
+		if congestion(a, near)["upstream_level"] != uint16(0) {
 			t.Error("the flow took an update that was not for it")
 		}
 	})

@@ -207,19 +207,39 @@ func TestRequestsWithoutEndAreRefused(t *testing.T) {
 	})
 }
 
+func TestRefusalsForNobodyWaitForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newLayer().join(t, 2)
+		b.host.decide = func(context.Context, *ipcp.Request) error { return errno.NameError }
+		for i := range uint64(1000) {
+			b.net.say(&msg.Message{Code: msg.Request, SAddr: wire.Addr(100 + i), SEID: 1 << 40, Hash: name("there")})
+		}
+		synctest.Wait()
+		b.expect(t, "arrivals", map[string]uint64{"pending": 0, "kept": 0, "refused": 1000})
+		b.host.decide = func(context.Context, *ipcp.Request) error { return nil }
+		for i := range uint64(2000) {
+			b.net.say(&msg.Message{Code: msg.Request, SAddr: wire.Addr(100 + i), SEID: 1 << 40, Hash: name("there")})
+		}
+		synctest.Wait()
+		b.expect(t, "arrivals", map[string]uint64{"pending": 1024, "excess": 2000 - 1024}) // for a route
+		time.Sleep(2 * time.Second)
+		b.expect(t, "arrivals", map[string]uint64{"pending": 0, "reply_not_sent": 1024})
+		b.expect(t, "flows", map[string]uint64{"open": 0, "peers": 0})
+	})
+}
+
 func TestDecidedRequestsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLayer()
 		b := l.join(t, 2)
 		b.host.decide = func(context.Context, *ipcp.Request) error { return errno.IPCP }
 		for i := range uint64(20_000) {
-			b.net.say(&msg.Message{Code: msg.Request, SAddr: 1, SEID: 1000 + i, Hash: name("there")})
+			b.net.say(&msg.Message{Code: msg.Request, SAddr: 1, SEID: 1<<40 + i<<16, Hash: name("there")})
 			if i%200 == 0 {
-				time.Sleep(2 * time.Second) // for the way to an address that there is not
 				synctest.Wait()
 			}
 		}
-		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if n := b.shown("arrivals", "kept"); n > 16384 {
 			t.Errorf("%d are kept", n)
 		}
@@ -227,9 +247,9 @@ func TestDecidedRequestsAreForgotten(t *testing.T) {
 		b.expect(t, "arrivals", map[string]uint64{"kept": 0, "pending": 0})
 		b.host.decide = func(context.Context, *ipcp.Request) error { return errno.NameError }
 		for i := range uint64(100) {
-			b.net.say(&msg.Message{Code: msg.Request, SAddr: 1, SEID: 1000 + i, Hash: name("there")})
+			b.net.say(&msg.Message{Code: msg.Request, SAddr: 1, SEID: 1<<40 + i<<16, Hash: name("there")})
 		}
-		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		b.expect(t, "arrivals", map[string]uint64{"kept": 0, "pending": 0})
 	})
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package ca
+
+// raceEnabled: simulations take ten times as long, and have one goroutine each.
+const raceEnabled = true
