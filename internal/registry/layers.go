@@ -88,7 +88,7 @@ func (r *Registry) allocOut(ctx context.Context, h *Process, dst string, known b
 		}
 		if q.silent > 0 {
 			select {
-			case <-time.After(againWait - time.Since(q.asked)):
+			case <-time.After(max(againWait-time.Since(q.asked), 1)):
 			case <-ctx.Done():
 				return nil, h.endedOut(ctx, dst)
 			}

@@ -57,20 +57,22 @@ func (l *layer) find(ctx context.Context, hash []byte) (wire.MAC, error) {
 func (l *layer) query(q *shim.Question, hash []byte) {
 	w := &wire.Message{Code: wire.NameQuery, Hash: hash}
 	begun := time.Now()
-	timer := time.NewTimer(0)
+	timer := time.NewTimer(queryEnd)
 	defer timer.Stop()
 	for i := range len(queryAt) + 1 {
 		at := queryEnd
 		if i < len(queryAt) {
 			at = queryAt[i]
 		}
-		timer.Reset(time.Until(begun.Add(at)))
-		select {
-		case <-timer.C:
-		case <-q.Done():
-			return
-		case <-l.env.Context.Done():
-			return
+		if wait := time.Until(begun.Add(at)); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-q.Done():
+				return
+			case <-l.env.Context.Done():
+				return
+			}
 		}
 		if !l.Directory.Waited(q) {
 			return
