@@ -112,6 +112,15 @@ func TestTutorialOfTheEthernetRunsAsItStands(t *testing.T) {
 	}
 }
 
+func TestThePageOfBroadcastLayersRunsAsItStands(t *testing.T) {
+	out := runBlocks(t, "docs/broadcast.md")
+	for want, times := range map[string]int{"hello, all": 3, "still once": 3, "the other way round": 1} {
+		if n := strings.Count(out, want); n != times {
+			t.Errorf("%q is heard %d times, want %d:\n%s", want, n, times, out)
+		}
+	}
+}
+
 func TestGoOfThePagesIsInTheExamples(t *testing.T) {
 	var sources strings.Builder
 	files, _ := filepath.Glob(filepath.Join(host.Root(), "examples", "*", "*.go"))
