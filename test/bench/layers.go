@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"ouroboros/irm"
 	"ouroboros/qos"
+	"ouroboros/test/host"
 )
 
 // stack puts unicast layers on top until there are depth of them.
@@ -101,6 +105,13 @@ func (b *bench) netLayers() error {
 		if err := b.hosts(layer, nil, (*two).layers); err != nil {
 			return fmt.Errorf("%s: %w", layer, err)
 		}
+		w := &two{b: b, layer: layer}
+		if err := w.beside("a unicast layer, round trip 64 B, mean", referencePing); err != nil {
+			return err
+		}
+		if err := w.beside("a unicast layer, raw 1400 B received", referenceFlood); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -126,4 +137,49 @@ func (w *two) layers() error {
 		w.row(fmt.Sprintf("%d unicast layers, raw, CPU seconds a GB", depth), fmt.Sprintf("%.2f", o.raw.cpu), what+fmt.Sprintf(" %.2f", was.raw.cpu), o.raw.cpu/was.raw.cpu, "")
 	}
 	return nil
+}
+
+// referenceLayer puts a unicast layer of the C implementation on top, with a
+// tool that serves its own name in it.
+func referenceLayer(t *life, near, far *host.Reference, tool string, args ...string) (*host.Process, error) {
+	far.Run(t, "irm", "ipcp", "bootstrap", "name", "u1-far", "type", "unicast", "layer", "u1", "autobind")
+	far.Run(t, "irm", "name", "register", "u1-far", "layer", "net")
+	near.Run(t, "irm", "ipcp", "enroll", "name", "u1-near", "layer", "u1", "dst", "u1-far")
+	if r := near.Run(t, "irm", "ipcp", "connect", "name", "u1-near", "dst", "u1-far"); r.Code != 0 {
+		return nil, fmt.Errorf("no connection: %s%s", r.Stdout, r.Stderr)
+	}
+	p := far.Go(t, nil, tool, append([]string{"--listen"}, args...)...)
+	far.Bind(t, p, tool)
+	far.OK(t, "irm", "name", "register", tool, "layer", "u1")
+	return p, nil
+}
+
+func referencePing(t *life, near, far *host.Reference) (string, error) {
+	if _, err := referenceLayer(t, near, far, "oping", "-Q"); err != nil {
+		return "", err
+	}
+	out := near.Run(t, "oping", "-n", "oping", "-c", "20000", "-f", "-Q", "-s", "64")
+	m := regexp.MustCompile(`rtt .* = [0-9.]+/([0-9.]+)/\S+ (\S+)`).FindStringSubmatch(out.Stdout)
+	if m == nil {
+		return "", fmt.Errorf("no figure in %q", out.Stdout+out.Stderr)
+	}
+	return m[1] + " " + m[2], nil
+}
+
+func referenceFlood(t *life, near, far *host.Reference) (string, error) {
+	s, err := referenceLayer(t, near, far, "ocbr")
+	if err != nil {
+		return "", err
+	}
+	out := near.RunFor(t, 20*time.Second, "ocbr", "-n", "ocbr", "-f", "-d", "3", "-s", "1400")
+	if !strings.Contains(out.Stdout+out.Stderr, "sent statistics") {
+		return "", fmt.Errorf("%s%s", out.Stdout, out.Stderr)
+	}
+	host.Eventually(t, "its server has said something", func() bool { return s.Out.String() != "" })
+	var best float64
+	for _, m := range regexp.MustCompile(`=>\s*([0-9.]+) pps`).FindAllStringSubmatch(s.Out.String(), -1) {
+		v, _ := strconv.ParseFloat(m[1], 64)
+		best = max(best, v)
+	}
+	return fmt.Sprintf("%.0f thousand/s in its best second", best/1e3), nil
 }
