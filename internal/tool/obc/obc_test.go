@@ -28,10 +28,13 @@ func TestOneWritesAndAllOthersRead(t *testing.T) {
 		r.Stdout.Await(t, "New flow.\n")
 		readers = append(readers, r)
 	}
-	for _, words := range [][]string{{"-n", "all", "-m", "hey"}, {"--name", "all"}, {"--message=", "--name=all"}} {
+	for i, words := range [][]string{{"-n", "all", "-m", "hey"}, {"--name", "all"}, {"--message=", "--name=all"}} {
 		w := h.Start(t, Main, "", words...)
 		if code := w.Wait(); code != 0 || w.Stdout.String() != "" {
 			t.Errorf("%q: code %d, %q", words, code, w.Stdout.String())
+		}
+		for _, r := range readers { // messages of several writers have no order
+			r.Stdout.AwaitCount(t, "Message is ", i+1)
 		}
 	}
 	for _, r := range readers {
