@@ -2,19 +2,14 @@ package unicast
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"ouroboros/internal/errno"
 )
 
-const (
-	// maxMoves bounds how often an IPCP takes another address in its life: a
-	// neighbour that says of each that it is taken is not believed for ever.
-	maxMoves = 8
-	// moveTime is how long after its beginning a member may still move. Later
-	// it has users, and a second member of its address is for people to solve.
-	moveTime = 10 * time.Second
-)
+// maxMoves bounds how often an IPCP takes another address in its life. Addresses
+// are random: who says of so many in a row that they are taken is not believed.
+const maxMoves = 8
 
 // settle returns when the address of this member is its own: at once when it
 // has been used, else when a neighbour has told who is in the layer.
@@ -36,7 +31,10 @@ func (u *IPCP) settle(ctx context.Context) error {
 		if now, err := u.now(); err != nil || now == m && !m.routing.Taken() {
 			return err
 		}
-		if err := u.move(m); err != nil { // nothing, when it has moved meanwhile
+		switch err := u.move(m); {
+		case errors.Is(err, errKept):
+			return nil
+		case err != nil: // none, when it has moved meanwhile
 			return err
 		}
 	}
@@ -49,8 +47,8 @@ func (u *IPCP) moved() bool {
 	return u.moves > 0
 }
 
-// conflict is told by routing that somebody else has the address of this young
-// member.
+// conflict is told by routing that somebody else has the address of this member,
+// which has announced no link.
 func (u *IPCP) conflict() {
 	u.env.Go(func() {
 		if m, err := u.now(); err == nil {
@@ -59,7 +57,11 @@ func (u *IPCP) conflict() {
 	})
 }
 
-// move makes this IPCP a member under another address, in place of m.
+// errKept is why a member keeps its address.
+var errKept = errno.New(errno.Exist, "the member keeps its address")
+
+// move makes this IPCP a member under another address, in place of m, of which
+// nobody has used the old one: it has announced no link.
 func (u *IPCP) move(m *member) error {
 	u.begin.Lock()
 	defer u.begin.Unlock()
@@ -67,13 +69,15 @@ func (u *IPCP) move(m *member) error {
 	switch {
 	case err != nil || now != m: // somebody else has done it
 		return err
-	case u.moves >= maxMoves || time.Since(m.born) > moveTime:
-		return errno.New(errno.Exist, "the address %v of this member is taken, and so were %d before it", m.own, u.moves).
-			Next("see who else has it with: irm layer graph %s; then destroy this IPCP and create it again", m.cfg.Layer)
+	case u.moves >= maxMoves || m.routing.Announced():
+		return errKept
 	}
 	u.moves++
 	next := u.newMember(m.cfg, m.raw, m.peer, u.draw())
 	u.env.Log.Warn("the address is taken by another member; this one draws another", "layer", m.cfg.Layer, "taken", m.own, "address", next.own)
+	if u.moves == maxMoves {
+		u.env.Log.Warn("the next that say so are not believed: see who it is with irm layer graph", "layer", m.cfg.Layer, "addresses", maxMoves)
+	}
 	u.mu.Lock()
 	if u.closed {
 		u.mu.Unlock()

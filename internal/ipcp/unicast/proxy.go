@@ -2,8 +2,10 @@ package unicast
 
 import (
 	"context"
+	"errors"
 	"sync"
 
+	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp/connmgr"
 	"ouroboros/internal/wire/cep"
 	wire "ouroboros/internal/wire/dt"
@@ -64,6 +66,9 @@ func (p *proxy) Added(c *connmgr.Conn) error {
 	p.mu.Unlock()
 	if err := p.of(m).Added(c); err != nil {
 		p.forget(c)
+		if c.Dialled() && errors.Is(err, errno.Exist) {
+			p.u.env.Go(func() { p.u.move(m) }) // the address is that of the neighbour
+		}
 		return err
 	}
 	p.mu.Lock()

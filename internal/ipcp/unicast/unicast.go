@@ -174,8 +174,15 @@ func (u *IPCP) Connect(ctx context.Context, component, dst string, spec qos.Spec
 			return err
 		}
 		err = u.board.Connect(ctx, component, dst, spec)
-		// A neighbour with the address of this member is met here first.
-		if !errors.Is(err, errno.Exist) || m.links.any() || u.move(m) != nil {
+		// A neighbour with the address of this member is met here first. Routing
+		// may have been told before, and moved: that ends what was being made.
+		moved := false
+		if now, _ := u.now(); now != nil && now != m {
+			moved = errors.Is(err, errno.FlowDown) || errors.Is(err, errno.Exist)
+		} else if errors.Is(err, errno.Exist) && !m.links.any() {
+			moved = u.move(m) == nil
+		}
+		if !moved {
 			return err
 		}
 	}

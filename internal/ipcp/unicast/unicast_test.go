@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ouroboros/internal/errno"
+	"ouroboros/internal/flow"
 	"ouroboros/internal/ipcp/hash"
 	"ouroboros/internal/ipcp/ipcptest"
 	"ouroboros/internal/leak"
@@ -205,6 +206,8 @@ func TestANeighbourWithTheSameAddressIsNoObstacle(t *testing.T) {
 	})
 }
 
+// Who says of every address that it is taken is not believed for ever, and is no
+// obstacle on the way to others.
 func TestAnAddressIsNotGivenUpForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
@@ -214,19 +217,38 @@ func TestAnAddressIsNotGivenUpForEver(t *testing.T) {
 		b.enroll(m, "a")
 		b.connect(m, "a")
 		time.Sleep(time.Second)
-		z := b.ipcp("z", 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11, 11)
+		z := b.ipcp("z")
 		b.enroll(z, "m")
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		if err := z.Connect(ctx, irm.Management, "m", qos.Raw); err != nil {
-			t.Fatal(err)
+		time.Sleep(time.Minute) // it is not young any more
+		mirror := b.Env("mirror")
+		go func() {
+			for {
+				f, _, err := mirror.Host.Accept(mirror.Context)
+				if err != nil {
+					return
+				}
+				c := flow.NewConn(f, mirror.Go)
+				if p, err := c.Recv(mirror.Context); err == nil {
+					c.Send(mirror.Context, p)
+				}
+			}
+		}()
+		first := z.addr()
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			err := z.Connect(ctx, irm.Management, "mirror", qos.Raw)
+			cancel()
+			if !errors.Is(err, errno.Exist) {
+				t.Errorf("connected with somebody who has the same address: %v", err)
+			}
 		}
-		err := z.Connect(ctx, irm.DataTransfer, "m", qos.Raw)
-		if !errors.Is(err, errno.Exist) {
-			t.Errorf("connected with an address that is always taken: %v", err)
-		}
-		if z.moves > maxMoves {
+		if z.moves != maxMoves || z.addr() == first {
 			t.Errorf("moved %d times", z.moves)
+		}
+		b.connect(z, "m")
+		time.Sleep(time.Second)
+		if got := b.reaches(a); len(got) != 2 {
+			t.Errorf("a reaches %v", got)
 		}
 	})
 }

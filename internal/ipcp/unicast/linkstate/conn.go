@@ -79,7 +79,10 @@ func (l *LinkState) enter(c carrier, addr wire.Addr) (n, old *conn, err error) {
 	case !addr.Valid():
 		return nil, nil, errno.New(errno.Invalid, "the neighbour says that its address is %d, which no member can have", uint64(addr))
 	case addr == l.cfg.Own:
-		l.sameAddress()
+		// Who has dialled takes another address if it can. Who was dialled would
+		// have to believe it of everybody.
+		l.count.conflicts++
+		l.once("a neighbour has the address of this member", "address", l.cfg.Own)
 		return nil, nil, errno.New(errno.Exist, "the neighbour has the address %v, which is that of this member", addr).
 			Next("connect to another member; if it is another, destroy one of the two and enroll it again")
 	case p == nil && len(l.peers) >= maxPeers:

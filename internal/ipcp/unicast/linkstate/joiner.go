@@ -62,7 +62,15 @@ func (l *LinkState) AwaitSync(ctx context.Context) error {
 func (l *LinkState) Taken() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.joiner.taken || !l.joiner.announced && len(l.joiner.to) > 0
+	return !l.joiner.announced && (l.joiner.taken || len(l.joiner.to) > 0)
+}
+
+// Announced reports whether this one has announced a link at any time: then
+// others send to its address.
+func (l *LinkState) Announced() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.joiner.announced
 }
 
 // firstConn is told that there is a Management connection. The lock is held, here
@@ -99,7 +107,8 @@ func (l *LinkState) claimed(from *peer, u lsa.Update) {
 	case j.announced:
 		return
 	case u.Src == l.cfg.Own:
-		l.sameAddress()
+		j.taken = true
+		l.tell()
 		l.conflict(u.Dst, from.addr)
 	case withdrawal(u): // it says that there is no such link
 	case len(j.to) < maxClaims:
@@ -115,17 +124,6 @@ func (l *LinkState) claimed(from *peer, u lsa.Update) {
 func (l *LinkState) conflict(end, from wire.Addr) {
 	l.count.conflicts++
 	l.once("another member uses the address of this one", "address", l.cfg.Own, "linked_with", end, "from", from)
-}
-
-// sameAddress is told that another member certainly has the address.
-func (l *LinkState) sameAddress() {
-	if l.joiner.announced {
-		l.count.conflicts++
-		l.once("a neighbour has the address of this member", "address", l.cfg.Own)
-		return
-	}
-	l.joiner.taken = true
-	l.tell()
 }
 
 // tell calls Conflict, once.
