@@ -45,6 +45,7 @@ type member struct {
 	addr    wire.Addr
 	part    int
 	deaf    bool // nothing arrives any more, and the routing does not know it
+	mute    bool // nothing that it sends arrives
 	receive func(batch []*packet.Buffer)
 	dir     *Directory // nil: it is of another make
 }
@@ -213,7 +214,7 @@ func (m *member) Send(dst wire.Addr, cube uint8, eid uint64, batch []*packet.Buf
 		if p.Len() > 1400 {
 			panic("longer than the layers below carry")
 		}
-		if !m.reaches(dst) || b.random.Float64() < b.loss {
+		if !m.reaches(dst) || m.mute || b.random.Float64() < b.loss {
 			p.Release()
 			continue
 		}

@@ -8,7 +8,8 @@ import (
 
 const (
 	maxFailures = 2               // unanswered requests in a row that end a contact
-	maxClaims   = 3               // pings of an address that never answered, before a longer pause
+	maxClaims   = 3               // pings of an address that never answered, one after the other
+	maxHopes    = 6               // and with pauses, of one that routing knows
 	staleAfter  = time.Minute     // a contact that was heard within it is not pinged for a place
 	doubtAfter  = 5 * time.Second // between two looks whether a contact has another id
 )
@@ -131,8 +132,14 @@ func (d *Directory) unanswered(p *peer, sent time.Time) {
 		d.count.dropped++
 		d.remove(p)
 	}
-	if p.place != nowhere || !p.confirmed && p.failures < maxClaims {
+	_, member := d.members[p.addr]
+	switch {
+	case p.place != nowhere || !p.confirmed && p.failures < maxClaims:
 		d.agenda.after(d.now, 0, func() { d.again(p) })
+	case !p.confirmed && member && p.failures < maxHopes:
+		// It may not have a route to here yet: while a layer grows routes are
+		// computed seldom.
+		d.agenda.after(d.now, p.backoff()/2, func() { d.again(p) })
 	}
 }
 

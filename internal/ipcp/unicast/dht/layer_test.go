@@ -156,6 +156,34 @@ func TestAJoinerAsksUntilItIsAnswered(t *testing.T) {
 	})
 }
 
+// TestMembersThatHaveNoRouteToAJoinerYetBecomeItsContacts: while a layer grows
+// they compute routes seldom.
+func TestMembersThatHaveNoRouteToAJoinerYetBecomeItsContacts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		defer b.close()
+		all := b.grow(25)
+		b.set(func() {
+			for _, m := range all[5:] {
+				m.mute = true
+			}
+		})
+		joiner := b.add(all[0])
+		time.Sleep(4 * time.Second)
+		b.set(func() {
+			for _, m := range all {
+				m.mute = false
+			}
+		})
+		time.Sleep(5 * time.Second)
+		for _, m := range all {
+			if !joiner.knows(m.addr) {
+				t.Errorf("%v is no contact", m.addr)
+			}
+		}
+	})
+}
+
 // lacksAnswer checks that a query fails, because nobody answers.
 func (m *member) lacksAnswer(t *testing.T, name string) {
 	t.Helper()
