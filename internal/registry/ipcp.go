@@ -317,6 +317,9 @@ func (r *Registry) unreached(e *ipcpEntry, err error, dst string) error {
 	if !r.lives(e) || !errors.Is(err, errno.NameError) && !errors.Is(err, errno.IPCP) {
 		return &out
 	}
+	if dst == e.name {
+		return out.Next("that is the name of this IPCP itself: give that of another member")
+	}
 	r.mu.Lock()
 	below := false
 	for _, e := range r.ipcps.sorted {
