@@ -86,9 +86,9 @@ func (r *Registry) allocOut(ctx context.Context, h *Process, dst string, known b
 		if q == nil {
 			return nil, errUnreachable(dst, known, poll.failed, above)
 		}
-		if q.silent > 0 {
+		if wait := againWait - time.Since(q.asked); q.silent > 0 && wait > 0 {
 			select {
-			case <-time.After(max(againWait-time.Since(q.asked), 1)):
+			case <-time.After(wait):
 			case <-ctx.Done():
 				return nil, h.endedOut(ctx, dst)
 			}
