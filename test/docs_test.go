@@ -112,6 +112,18 @@ func TestTutorialOfTheEthernetRunsAsItStands(t *testing.T) {
 	}
 }
 
+func TestThePageOfNetworksRunsAsItStands(t *testing.T) {
+	out := runBlocks(t, "docs/network.md")
+	if n := strings.Count(out, "3 packets transmitted, 3 received"); n != 2 {
+		t.Errorf("%d of 2 clients had all replies:\n%s", n, out)
+	}
+	for _, want := range []string{"net: 3 members, 3 links", "graph ", "30 packets transmitted"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page does not show %q:\n%s", want, out)
+		}
+	}
+}
+
 func TestThePageOfBroadcastLayersRunsAsItStands(t *testing.T) {
 	out := runBlocks(t, "docs/broadcast.md")
 	for want, times := range map[string]int{"hello, all": 3, "still once": 3, "the other way round": 1} {
