@@ -156,11 +156,11 @@ func TestAPartitionHeals(t *testing.T) {
 		if err != nil {
 			t.Errorf("no ways after %v: %v", d, err)
 		}
-		begun := time.Now()
-		if _, err := n.ResolveAll(); err != nil {
-			t.Errorf("%v after the ways are there: %v", time.Since(begun), err)
+		all, err := Await(t.Context(), refresh-d, 500*time.Millisecond, n.resolves)
+		if err != nil {
+			t.Errorf("%v after the ways are there: %v", all, err)
 		}
-		t.Logf("there were ways after %v", d)
+		t.Logf("there were ways after %v, and all names %v later", d, all)
 	})
 }
 
@@ -209,10 +209,11 @@ func TestAFifthOfTheNodesComesAndGoes(t *testing.T) {
 			if err != nil {
 				t.Errorf("round %d, all are back: %v", round, err)
 			}
-			if _, err := n.ResolveAll(); err != nil {
+			all, err := Await(t.Context(), 15*time.Second, 500*time.Millisecond, n.resolves)
+			if err != nil {
 				t.Errorf("round %d, all are back: %v", round, err)
 			}
-			t.Logf("round %d: %v went; ways were there %v after they came back", round, gone, d)
+			t.Logf("round %d: %v went; ways were there %v after they came back, and all names %v later", round, gone, d, all)
 		}
 	})
 }

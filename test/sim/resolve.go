@@ -115,6 +115,12 @@ func (n *Net) ResolveAll(pairs ...Pair) ([]time.Duration, error) {
 	return took, errors.Join(failed...)
 }
 
+// resolves is ResolveAll of all pairs as a check.
+func (n *Net) resolves() error {
+	_, err := n.ResolveAll()
+	return err
+}
+
 // Await repeats check, at first every step, until it succeeds or has failed for
 // the time; it gives when it succeeded, and how it failed last.
 func Await(ctx context.Context, most, step time.Duration, check func() error) (time.Duration, error) {
