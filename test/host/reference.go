@@ -155,14 +155,16 @@ func (r *Reference) Kill() {
 	r.holder.Kill()
 }
 
-// Hasten lets its IPC processes run before all others, and no thread of its
-// daemon in the place of the one that woke it. A unicast IPCP that accepts a
-// flow else often sends its answer before it knows where to, on a busy machine:
-// the answer is lost, and its flow allocator can come to a stand.
+// Hasten keeps threads of its processes from running in the place of the one
+// that woke them, and lets IPC processes run before others. On a busy machine a
+// unicast IPCP that accepts a flow else often sends its answer before it knows
+// where to: the answer is lost, and its flow allocator can come to a stand. And
+// one that gets a packet before it was told of it reads one too many, and its
+// reader of link states comes to a stand.
 func (r *Reference) Hasten() {
 	schedule(r.irmd.PID(), unix.SCHED_BATCH, 0)
 	for _, pid := range r.children() {
-		schedule(pid, unix.SCHED_NORMAL, -20)
+		schedule(pid, unix.SCHED_BATCH, -20)
 	}
 }
 

@@ -95,8 +95,8 @@ func chain(n int) (p pairs) {
 	return p
 }
 
-// wire makes the hosts and the layers of their cables.
-func wire(t testing.TB, kind string, who arrangement, cables pairs) *network {
+// cabled makes the hosts and the layers of their cables.
+func cabled(t testing.TB, kind string, who arrangement, cables pairs) *network {
 	t.Helper()
 	n := &network{t: t, kind: kind}
 	for i, w := range who {
@@ -263,10 +263,10 @@ func (n *network) join(t testing.TB, parameters ...string) {
 	}
 }
 
-// layer makes a unicast layer over hosts that are joined by cables.
+// layered makes a unicast layer over hosts that are joined by cables.
 func layered(t testing.TB, who arrangement, cables pairs, parameters ...string) *network {
 	t.Helper()
-	n := wire(t, "unicast", who, cables)
+	n := cabled(t, "unicast", who, cables)
 	n.join(t, parameters...)
 	return n
 }
@@ -381,8 +381,28 @@ type shown struct {
 			Addresses []string
 		}
 	}
-	Flows      map[string]any
-	Enrollment map[string]float64
+	Flows struct {
+		Flows struct {
+			Open int
+			List []struct {
+				Remote  string
+				Sent    struct{ Packets, Dropped int }
+				Updates int `json:"updates_received"`
+				Told    int `json:"updates_sent"`
+			}
+		}
+		Arrivals map[string]float64
+	}
+	Enrollment  map[string]float64
+	Connections struct {
+		Dialling, Accepting map[string]float64
+		Connections         []struct {
+			ID                   int
+			Component, Dst, Peer string
+			State                string
+			Redials              int
+		}
+	}
 }
 
 // show asks a member of ours.
