@@ -184,6 +184,37 @@ func TestMembersThatHaveNoRouteToAJoinerYetBecomeItsContacts(t *testing.T) {
 	})
 }
 
+// TestANameThatWasRegisteredTooEarlyComesToItsPlace: its member knew few others
+// then, none of them close to the name, and stored it there.
+func TestANameThatWasRegisteredTooEarlyComesToItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		defer b.close()
+		all := b.grow(80)
+		b.set(func() {
+			for _, m := range all[5:] {
+				m.mute = true
+			}
+		})
+		joiner := b.add(all[0])
+		time.Sleep(100 * time.Millisecond)
+		early := names(20, "early")
+		for _, name := range early {
+			joiner.reg(name)
+		}
+		time.Sleep(10 * time.Second)
+		b.set(func() {
+			for _, m := range all {
+				m.mute = false
+			}
+		})
+		time.Sleep(time.Minute)
+		for i, m := range all {
+			m.finds(early[i%len(early)], joiner)
+		}
+	})
+}
+
 // lacksAnswer checks that a query fails, because nobody answers.
 func (m *member) lacksAnswer(t *testing.T, name string) {
 	t.Helper()

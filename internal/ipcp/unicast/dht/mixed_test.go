@@ -210,7 +210,7 @@ func TestHelpFindsWhatWasNeverStored(t *testing.T) {
 		owner.inside(func(d *Directory) { // no STORE leaves
 			n := &name{key: k}
 			d.names[k] = n
-			d.publishAfter(n, time.Hour)
+			d.alarmName(n, time.Hour)
 		})
 		if a, ok := c.query("rare", crudePatience); !ok || a != owner.addr {
 			t.Errorf("found at %v, %v", a, ok)

@@ -14,6 +14,7 @@ const (
 	maxNames      = 1 << 16
 	maxPublishing = 16              // lookups at a time
 	repeatAfter   = 2 * time.Second // the first STOREs are sent twice: nobody says that they arrived
+	repeatGrowth  = 4               // of the pauses after that, while contacts appear
 	maxOutbox     = 1 << 16
 	retryAfter    = 20 * time.Millisecond // when the first hop has no room
 )
@@ -22,9 +23,18 @@ const (
 var storing = rate{1000, 128}
 
 // name is a name that is registered here.
+//
+// A member that has just joined does not know yet who is closest to it, and in a
+// layer that grows not even who is there. So a name is published again after
+// pauses that grow, if contacts have appeared meanwhile, and in any case
+// regularly.
 type name struct {
-	key  key
-	next *alarm // it is published again
+	key      key
+	next     *alarm // it may be published again
+	pause    time.Duration
+	last     time.Time // when it was published
+	appeared uint64    // how many contacts had by then
+	due      bool      // it is published next time, whatever has happened
 }
 
 // register enters a name and publishes it.
@@ -37,8 +47,9 @@ func (d *Directory) register(k key) error {
 		n = &name{key: k}
 		d.names[k] = n
 	}
-	d.publish(registration{k, d.own})
-	d.publishAfter(n, repeatAfter+rand.N(repeatAfter/2))
+	n.pause, n.due = repeatAfter, true
+	d.publishName(n)
+	d.alarmName(n, repeatAfter+rand.N(repeatAfter/2))
 	return nil
 }
 
@@ -50,22 +61,37 @@ func (d *Directory) unregister(k key) {
 	}
 }
 
-// publishAfter publishes a name at a time, and from then on regularly.
-func (d *Directory) publishAfter(n *name, wait time.Duration) {
+// publishName publishes a name.
+func (d *Directory) publishName(n *name) {
+	n.last, n.appeared = d.now, d.count.appeared
+	d.publish(registration{n.key, d.own})
+}
+
+// alarmName looks at a name after a time, and from then on again and again.
+func (d *Directory) alarmName(n *name, wait time.Duration) {
 	if n.next == nil {
-		n.next = d.agenda.after(d.now, wait, func() {
-			d.publish(registration{n.key, d.own})
-			every := min(d.replicate, d.expire/2)
-			d.publishAfter(n, every-rand.N(every/5))
-		})
+		n.next = d.agenda.after(d.now, wait, func() { d.nameDue(n) })
 		return
 	}
 	d.agenda.move(n.next, d.now.Add(wait))
 }
 
+// nameDue publishes a name if it is time or of use.
+func (d *Directory) nameDue(n *name) {
+	every := min(d.replicate, d.expire/2)
+	if n.due || n.appeared != d.count.appeared || d.now.Sub(n.last) >= every-every/5 {
+		n.due = false
+		d.publishName(n)
+	}
+	n.pause = min(max(repeatGrowth*n.pause, repeatAfter), every)
+	wait := min(n.pause, n.last.Add(every).Sub(d.now))
+	d.alarmName(n, wait-rand.N(wait/5+1))
+}
+
 // republish publishes all names soon, in the given time.
 func (d *Directory) republish(within time.Duration) {
 	for _, n := range d.names {
+		n.due = true
 		if at := d.now.Add(rand.N(within)); at.Before(n.next.at) {
 			d.agenda.move(n.next, at)
 		}
