@@ -105,6 +105,26 @@ func (b *Buffer) TrimTail(n int) bool {
 	return true
 }
 
+// Reuse makes a new packet of n bytes of the buffer, their contents undefined,
+// with the usual head and tail room; false when its memory is too small, and
+// then nothing is changed.
+func (b *Buffer) Reuse(n int) bool {
+	if n < 0 || HeadRoom+n+TailRoom > len(b.mem) {
+		return false
+	}
+	b.start, b.end = HeadRoom, HeadRoom+n
+	return true
+}
+
+// Swap trades the packets of two buffers with the same owner, memory and all:
+// what was made in another place becomes the packet without a copy.
+func (b *Buffer) Swap(o *Buffer) {
+	b.mem, o.mem = o.mem, b.mem
+	b.class, o.class = o.class, b.class
+	b.start, o.start = o.start, b.start
+	b.end, o.end = o.end, b.end
+}
+
 // Clone gives an independent copy with the usual head and tail room.
 func (b *Buffer) Clone() *Buffer { return From(b.Bytes()) }
 
@@ -131,10 +151,9 @@ func (b *Buffer) grow(head, tail int) {
 	other := take(HeadRoom + head + n + tail + TailRoom)
 	at := HeadRoom + head
 	copy(other.mem[at:], b.mem[b.start:b.end])
+	other.start, other.end = at, at+n
 	// The two Buffers trade memory, so that b stays the same to its owner and
 	// the outgrown memory goes back to its own pool.
-	b.mem, other.mem = other.mem, b.mem
-	b.class, other.class = other.class, b.class
-	b.start, b.end = at, at+n
+	b.Swap(other)
 	other.Release()
 }

@@ -76,6 +76,32 @@ func TestBytesCannotBeAppendedInto(t *testing.T) {
 	}
 }
 
+func TestTwoBuffersTradeTheirPackets(t *testing.T) {
+	a, b := packet.From([]byte("short")), packet.From(bytes.Repeat([]byte("long"), 1000))
+	defer a.Release()
+	defer b.Release()
+	a.TrimHead(1)
+	a.Swap(b)
+	if a.Len() != 4000 || string(b.Bytes()) != "hort" {
+		t.Errorf("%d bytes and %q", a.Len(), b.Bytes())
+	}
+	if b.Reuse(4000) || string(b.Bytes()) != "hort" {
+		t.Errorf("a packet of 4000 bytes in short memory: %q", b.Bytes())
+	}
+	if !b.Reuse(100) || b.Len() != 100 {
+		t.Errorf("%d bytes", b.Len())
+	}
+	before := &b.Bytes()[0]
+	b.Prepend(packet.HeadRoom)
+	b.Append(packet.TailRoom)
+	if &b.Bytes()[packet.HeadRoom] != before {
+		t.Error("a buffer that is used again has less room")
+	}
+	if b.Reuse(-1) {
+		t.Error("a packet of -1 bytes")
+	}
+}
+
 func TestReleasingTwicePanics(t *testing.T) {
 	b := packet.Get(1 << 21) // unpooled: nobody else can get it meanwhile
 	b.Release()
