@@ -95,7 +95,7 @@ func TestALayerCarriesFlowsToAClient(t *testing.T) {
 		})
 	}
 	alloc := func() (flow.Flow, chan string, chan flow.Event) {
-		attempt, err := new(oap.Client).Begin("service")
+		attempt, err := new(oap.Client).Begin("service", oap.Security{})
 		if err != nil {
 			t.Fatal(err)
 		}

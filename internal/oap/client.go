@@ -24,7 +24,7 @@ type Attempt struct {
 }
 
 // Begin prepares the request for a flow to the name dst.
-func (c *Client) Begin(dst string) (*Attempt, error) {
+func (c *Client) Begin(dst string, sec Security) (*Attempt, error) {
 	a := &Attempt{dst: dst}
 	rand.Read(a.id[:]) // does not fail
 	m := wire.Message{ID: a.id, Time: uint64(time.Now().UnixNano()), Hash: a.named}

@@ -13,7 +13,7 @@ import (
 
 func begin(t testing.TB) *Attempt {
 	t.Helper()
-	a, err := new(Client).Begin("name")
+	a, err := new(Client).Begin("name", Security{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,11 +23,11 @@ func begin(t testing.TB) *Attempt {
 // respond serves a request and gives the response.
 func respond(t testing.TB, s *Server, request []byte) []byte {
 	t.Helper()
-	acc, err := s.Check("name", request, time.Now())
+	acc, err := s.Check("name", Security{}, request, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := acc.Respond()
+	b, _, err := acc.Respond()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestAPlainExchangeSucceeds(t *testing.T) {
 func TestDataOfUsersIsHandedOver(t *testing.T) {
 	s := NewServer(ServerConfig{})
 	request := changed(t, func(m *wire.Message) { m.Data = []byte("from the client") })
-	acc, err := s.Check("name", request, time.Now())
+	acc, err := s.Check("name", Security{}, request, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,27 +169,27 @@ func TestARequestThatIsNotServed(t *testing.T) {
 		{"a cipher without key", func(m *wire.Message) { m.Cipher, m.KDF = wire.AES256GCM, wire.SHA256 }, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := NewServer(ServerConfig{}).Check("name", changed(t, tc.change), time.Now())
+			_, err := NewServer(ServerConfig{}).Check("name", Security{}, changed(t, tc.change), time.Now())
 			wantIs(t, err, tc.want)
 		})
 	}
 	whole := begin(t).Request()
 	s := NewServer(ServerConfig{})
 	for n := range whole {
-		_, err := s.Check("name", whole[:n], time.Now())
+		_, err := s.Check("name", Security{}, whole[:n], time.Now())
 		wantIs(t, err, errno.AuthFailed)
 	}
-	_, err := s.Check("name", append(bytes.Clone(whole), 0), time.Now())
+	_, err := s.Check("name", Security{}, append(bytes.Clone(whole), 0), time.Now())
 	wantIs(t, err, errno.AuthFailed)
 	for _, offset := range []int{24, 26, 28} {
 		for _, n := range []byte{1, 0xff} {
 			b := bytes.Clone(whole)
 			b[offset], b[offset+1] = n>>1, n
-			_, err := s.Check("name", b, time.Now())
+			_, err := s.Check("name", Security{}, b, time.Now())
 			wantIs(t, err, errno.AuthFailed)
 		}
 	}
-	if _, err := s.Check("name", whole, time.Now()); err != nil {
+	if _, err := s.Check("name", Security{}, whole, time.Now()); err != nil {
 		t.Error("what could not be read was remembered:", err)
 	}
 }
@@ -198,13 +198,13 @@ func TestARequestThatIsNotServed(t *testing.T) {
 func TestErrorsSayWhatToDo(t *testing.T) {
 	s := NewServer(ServerConfig{})
 	a := begin(t)
-	_, err := s.Check("name", a.Request(), time.Now().Add(time.Minute))
+	_, err := s.Check("name", Security{}, a.Request(), time.Now().Add(time.Minute))
 	for _, part := range []string{"1m0s old", "20s", "set the clocks"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%v does not say %q", err, part)
 		}
 	}
-	_, err = s.Check("name", changed(t, func(m *wire.Message) { m.Time = 1<<64 - 1 }), time.Now())
+	_, err = s.Check("name", Security{}, changed(t, func(m *wire.Message) { m.Time = 1<<64 - 1 }), time.Now())
 	if err == nil || !strings.Contains(err.Error(), "a century ahead") {
 		t.Error(err)
 	}
@@ -228,8 +228,8 @@ func FuzzExchange(f *testing.F) {
 	}
 	s := NewServer(ServerConfig{Recent: 1000, MaxAge: 100 * 365 * 24 * time.Hour})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if acc, err := s.Check("name", b, time.Now()); err == nil {
-			r, err := acc.Respond()
+		if acc, err := s.Check("name", Security{}, b, time.Now()); err == nil {
+			r, _, err := acc.Respond()
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,7 +27,9 @@ package oap
 import (
 	"time"
 
+	"ouroboros/internal/crypt"
 	"ouroboros/internal/errno"
+	wire "ouroboros/internal/wire/oap"
 )
 
 // The bounds of the protocol on the time of a request, as the server sees it.
@@ -39,6 +41,13 @@ const (
 // Session is what the two sides have agreed upon.
 type Session struct {
 	Data []byte // of the other side's user; nil when there is none
+
+	Cipher wire.Cipher // of the flow's packets; 0 = plain
+	Key    *crypt.Key  // nil = plain; whoever takes the session wipes it
+
+	Peer     string    // the common name in the peer's certificate; "" = anonymous
+	Exchange string    // how the key was agreed on, such as "X25519MLKEM768"; "" = plain
+	KDF      wire.Hash // of the key derivation; 0 = plain
 }
 
 // broken is an exchange that did not do what it is for.

@@ -60,7 +60,7 @@ type Accepted struct {
 //	           somebody whom this node does not trust
 //	ErrCrypt   asks for what this node does not do
 //	NoBufs     more requests in a short time than can be remembered
-func (s *Server) Check(dst string, request []byte, arrived time.Time) (*Accepted, error) {
+func (s *Server) Check(dst string, sec Security, request []byte, arrived time.Time) (*Accepted, error) {
 	m, err := wire.DecodeRequest(request)
 	if err != nil {
 		return nil, denied("the request for %q cannot be read: %v", dst, err)
@@ -110,12 +110,12 @@ func span(ns uint64) string {
 	return fmt.Sprint(time.Duration(ns).Round(time.Millisecond))
 }
 
-// Respond makes the response, as of now.
-func (a *Accepted) Respond() ([]byte, error) {
+// Respond makes the response, as of now, and with it the session.
+func (a *Accepted) Respond() ([]byte, *Session, error) {
 	m := wire.Message{ID: a.id, Time: uint64(time.Now().UnixNano()), RequestHash: a.hash}
 	b, err := m.AppendResponse(make([]byte, 0, m.Size()), a.named)
 	if err != nil {
-		return nil, denied("the response for %q cannot be made: %v", a.dst, err)
+		return nil, nil, denied("the response for %q cannot be made: %v", a.dst, err)
 	}
-	return b, nil
+	return b, &a.Session, nil
 }

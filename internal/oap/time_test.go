@@ -39,7 +39,7 @@ func TestTheTimeOfARequest(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := NewServer(tc.cfg)
 			b := changed(t, func(m *wire.Message) { m.Time = uint64(time.Now().Add(-tc.age).UnixNano()) })
-			_, err := s.Check("name", b, time.Now())
+			_, err := s.Check("name", Security{}, b, time.Now())
 			if (err == nil) != tc.taken {
 				t.Errorf("%v old (%+v): %v", tc.age, tc.cfg, err)
 			}
@@ -54,10 +54,10 @@ func TestTimesBeyondAllClocks(t *testing.T) {
 	for _, stamp := range []uint64{0, 1, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
 		s := NewServer(ServerConfig{})
 		b := changed(t, func(m *wire.Message) { m.Time = stamp })
-		_, err := s.Check("name", b, time.Now())
+		_, err := s.Check("name", Security{}, b, time.Now())
 		wantIs(t, err, errno.AuthFailed)
 		// A node whose clock was never set.
-		_, err = s.Check("name", b, time.Unix(-5, 0))
+		_, err = s.Check("name", Security{}, b, time.Unix(-5, 0))
 		if taken := stamp < 2; taken != (err == nil) {
 			t.Errorf("%d in 1969: %v", stamp, err)
 		}
@@ -71,7 +71,7 @@ func TestTheWaitAfterTheArrivalDoesNotCount(t *testing.T) {
 		time.Sleep(19 * time.Second)
 		arrived := time.Now()
 		time.Sleep(time.Minute)
-		if _, err := s.Check("name", b, arrived); err != nil {
+		if _, err := s.Check("name", Security{}, b, arrived); err != nil {
 			t.Error(err)
 		}
 	})
@@ -81,12 +81,12 @@ func TestARequestIsServedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(ServerConfig{})
 		b := changed(t, func(m *wire.Message) { m.Time += uint64(100 * time.Millisecond) })
-		if _, err := s.Check("name", b, time.Now()); err != nil {
+		if _, err := s.Check("name", Security{}, b, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		// As long as it is in time, and after.
 		for range 300 {
-			_, err := s.Check("other name", b, time.Now())
+			_, err := s.Check("other name", Security{}, b, time.Now())
 			wantIs(t, err, errno.AuthFailed)
 			time.Sleep(100 * time.Millisecond)
 		}
@@ -95,10 +95,10 @@ func TestARequestIsServedOnce(t *testing.T) {
 		now := uint64(time.Now().UnixNano())
 		for range 3 {
 			now++
-			if _, err := s.Check("name", changed(t, func(m *wire.Message) { m.ID, m.Time = [16]byte{7}, now }), time.Now()); err != nil {
+			if _, err := s.Check("name", Security{}, changed(t, func(m *wire.Message) { m.ID, m.Time = [16]byte{7}, now }), time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Check("name", changed(t, func(m *wire.Message) { m.Time = now }), time.Now()); err != nil {
+			if _, err := s.Check("name", Security{}, changed(t, func(m *wire.Message) { m.Time = now }), time.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -109,7 +109,7 @@ func TestWhatIsRememberedIsBoundedAndForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(ServerConfig{Recent: 20_000})
 		fresh := func() error {
-			_, err := s.Check("name", begin(t).Request(), time.Now())
+			_, err := s.Check("name", Security{}, begin(t).Request(), time.Now())
 			return err
 		}
 		for range 20_000 {
@@ -141,8 +141,8 @@ func TestAFloodOfBadRequestsFillsNothing(t *testing.T) {
 	s := NewServer(ServerConfig{Recent: 10})
 	for i := range 1000 {
 		b := changed(t, func(m *wire.Message) { m.Time = uint64(i) })
-		s.Check("name", b, time.Now())
-		s.Check("name", b[:35], time.Now())
+		s.Check("name", Security{}, b, time.Now())
+		s.Check("name", Security{}, b[:35], time.Now())
 	}
 	if n := len(s.recent.seen); n != 0 {
 		t.Errorf("%d are remembered", n)
@@ -157,7 +157,7 @@ func TestOneOfManyEqualRequestsAtOnceIsServed(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
-				if _, err := s.Check("name", b, time.Now()); err == nil {
+				if _, err := s.Check("name", Security{}, b, time.Now()); err == nil {
 					served.Add(1)
 				}
 			})
@@ -174,12 +174,12 @@ func BenchmarkExchange(b *testing.B) {
 	s := NewServer(ServerConfig{Recent: 1 << 24})
 	b.ReportAllocs()
 	for b.Loop() {
-		a, _ := c.Begin("name")
-		acc, err := s.Check("name", a.Request(), time.Now())
+		a, _ := c.Begin("name", Security{})
+		acc, err := s.Check("name", Security{}, a.Request(), time.Now())
 		if err != nil {
 			b.Fatal(err)
 		}
-		r, _ := acc.Respond()
+		r, _, _ := acc.Respond()
 		if _, err := a.Complete(r); err != nil {
 			b.Fatal(err)
 		}

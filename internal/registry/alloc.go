@@ -197,5 +197,5 @@ func (h *Process) Join(ctx context.Context, layer string) (*Grant, error) {
 		h.refused(layer, err)
 		return nil, because(err, "cannot join layer %q", layer)
 	}
-	return r.carry(h, nil, e, layer, f, qos.NP1, 0)
+	return r.carry(h, nil, e, layer, f, qos.NP1, 0, nil)
 }

@@ -107,11 +107,11 @@ func TestTheSlackOfClocksIsConfigured(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Close(bg)
-		_, err = r.server.Check("a", altered(t, "a", at(2*time.Second)).Data, time.Now())
+		_, err = r.server.Check("a", oap.Security{}, altered(t, "a", at(2*time.Second)).Data, time.Now())
 		if err != nil {
 			t.Error(err)
 		}
-		_, err = r.server.Check("a", altered(t, "a", at(4*time.Second)).Data, time.Now())
+		_, err = r.server.Check("a", oap.Security{}, altered(t, "a", at(4*time.Second)).Data, time.Now())
 		wantIs(t, err, errno.AuthFailed)
 	})
 }
@@ -121,7 +121,7 @@ func TestTheOfferCarriesTheResponse(t *testing.T) {
 		n, make := layered(t)
 		e := make("i0", irm.Unicast, "l0")
 		n.accepting(n.process(10, "a"))
-		attempt, err := new(oap.Client).Begin("a")
+		attempt, err := new(oap.Client).Begin("a", oap.Security{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
+	"ouroboros/internal/oap"
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -32,6 +33,7 @@ type record struct {
 	spec           qos.Spec
 	mpl            time.Duration
 	since          time.Time
+	session        *oap.Session // of the exchange with the other side; nil when there was none
 }
 
 // held is one end of a flow in the hands of a process.
@@ -214,9 +216,11 @@ func (rec *record) grant(x *held) *Grant {
 }
 
 // carry gives a process the flow that an IPCP carries for it: as the client
-// when a is nil, else as the server whose accept is reserved. On an error f
-// has been deallocated, and the accept is still reserved.
-func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.Flow, spec qos.Spec, mpl time.Duration) (*Grant, error) {
+// when a is nil, else as the server whose accept is reserved. session is what
+// the two nodes have agreed upon, nil when nothing had to be; its key is the
+// flow's from here on. On an error f has been deallocated, and the accept is
+// still reserved.
+func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.Flow, spec qos.Spec, mpl time.Duration, session *oap.Session) (*Grant, error) {
 	r.mu.Lock()
 	id, _, err := r.takeIDs(false)
 	r.mu.Unlock()
@@ -256,7 +260,7 @@ func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.F
 		}
 		return nil, err
 	}
-	rec := &record{id: id, name: n, carrier: e, carried: f, spec: spec, mpl: mpl, since: time.Now()}
+	rec := &record{id: id, name: n, carrier: e, carried: f, spec: spec, mpl: mpl, since: time.Now(), session: session}
 	x := h.hold(rec, id, end)
 	if a == nil {
 		rec.client, rec.clientPID = x, h.pid

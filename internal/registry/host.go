@@ -7,6 +7,7 @@ import (
 	"ouroboros/internal/errno"
 	"ouroboros/internal/flow"
 	"ouroboros/internal/ipcp"
+	"ouroboros/internal/oap"
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -111,7 +112,7 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := r.server.Check(n.info.Name, req.Data, arrived)
+	accepted, err := r.server.Check(n.info.Name, r.serverSecurity(n), req.Data, arrived)
 	if err != nil {
 		r.mu.Lock()
 		r.count.denied++
@@ -131,7 +132,7 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 		return nil, err
 	}
 	r.mu.Unlock()
-	data, err := accepted.Respond()
+	data, session, err := accepted.Respond()
 	if err != nil {
 		r.mu.Lock()
 		r.putBack(a, n)
@@ -139,7 +140,7 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 		r.mu.Unlock()
 		return nil, err
 	}
-	return &offer{r: r, e: e, n: n, not: not, a: a, data: data, spec: req.QoS, mpl: req.MPL}, nil
+	return &offer{r: r, e: e, n: n, not: not, a: a, data: data, session: session, spec: req.QoS, mpl: req.MPL}, nil
 }
 
 // wanted finds the name of an arrived request.
@@ -184,10 +185,11 @@ type offer struct {
 	n *serviceName
 	a *Accept
 
-	not  shunned
-	data []byte // the response
-	spec qos.Spec
-	mpl  time.Duration
+	not     shunned
+	data    []byte       // the response
+	session *oap.Session // that it completes
+	spec    qos.Spec
+	mpl     time.Duration
 }
 
 // Data implements ipcp.Offer.
@@ -204,10 +206,11 @@ func (o *offer) Complete(f flow.Flow) {
 	a := o.a
 	r.mu.Unlock()
 	if a == nil {
+		o.session.Key.Wipe()
 		f.Dealloc()
 		return
 	}
-	if _, err := r.carry(a.by, a, o.e, o.n.info.Name, f, o.spec, o.mpl); err != nil {
+	if _, err := r.carry(a.by, a, o.e, o.n.info.Name, f, o.spec, o.mpl, o.session); err != nil {
 		r.log.Warn("an arrived flow could not be handed to its process", "name", o.n.info.Name, "pid", a.by.PID(), "err", err)
 		r.mu.Lock()
 		r.putBack(a, o.n)
@@ -217,6 +220,7 @@ func (o *offer) Complete(f flow.Flow) {
 
 // Fail implements ipcp.Offer.
 func (o *offer) Fail(err error) {
+	o.session.Key.Wipe()
 	r := o.r
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -127,7 +127,7 @@ func (i *testIPCP) Query(ctx context.Context, _ []byte) error {
 }
 
 func (i *testIPCP) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Reply, error) {
-	accepted, err := i.server.Check("far", req.Data, time.Now())
+	accepted, err := i.server.Check("far", oap.Security{}, req.Data, time.Now())
 	if err != nil {
 		return nil, errno.Of(errno.Number(err))
 	}
@@ -135,7 +135,7 @@ func (i *testIPCP) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Repl
 	if err != nil {
 		return nil, err
 	}
-	data, err := accepted.Respond()
+	data, _, err := accepted.Respond()
 	if err == nil && i.respond != nil {
 		data = i.respond(data)
 	}
@@ -144,7 +144,7 @@ func (i *testIPCP) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Repl
 
 // asking gives a new request for a name, as another node makes it.
 func asking(name string) *ipcp.Request {
-	a, err := new(oap.Client).Begin(name)
+	a, err := new(oap.Client).Begin(name, oap.Security{})
 	if err != nil {
 		panic(err)
 	}

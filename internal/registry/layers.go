@@ -203,7 +203,7 @@ func (p *poll) sort() {
 
 // request makes one request for a flow in one layer.
 func (r *Registry) request(ctx context.Context, h *Process, q *answer, dst string, spec qos.Spec) (*Grant, error) {
-	attempt, err := r.client.Begin(dst)
+	attempt, err := r.client.Begin(dst, r.clientSecurity(dst))
 	if err != nil {
 		return nil, err
 	}
@@ -211,14 +211,15 @@ func (r *Registry) request(ctx context.Context, h *Process, q *answer, dst strin
 	if err != nil {
 		return nil, because(refusal(err, dst), "layer %q", q.e.layer.Name)
 	}
-	if _, err := attempt.Complete(reply.Data); err != nil {
+	session, err := attempt.Complete(reply.Data)
+	if err != nil {
 		reply.Flow.Dealloc() // the server has a flow already
 		r.mu.Lock()
 		r.count.badResponses++
 		r.mu.Unlock()
 		return nil, because(err, "layer %q", q.e.layer.Name)
 	}
-	return r.carry(h, nil, q.e, dst, reply.Flow, spec, reply.MPL)
+	return r.carry(h, nil, q.e, dst, reply.Flow, spec, reply.MPL, session)
 }
 
 // endedOut is for an allocation whose ctx ended among the layers.

@@ -1,0 +1,53 @@
+package registry
+
+import (
+	"slices"
+
+	"ouroboros/internal/oap"
+	"ouroboros/irm"
+)
+
+// Demands are what the node demands of the other side of its flows where the
+// name leaves it to the node.
+type Demands struct {
+	Server irm.Demand // of the clients of its servers
+	Client irm.Demand // of the servers of its clients
+}
+
+// SetDemands changes what the node demands; the flows to come go by it.
+func (r *Registry) SetDemands(d Demands) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg.Demands = d
+}
+
+// clientSecurity is what this node does when it allocates a flow to dst, a
+// name that it need not know. r.mu is not held.
+func (r *Registry) clientSecurity(dst string) oap.Security {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.names[dst]
+	if n == nil {
+		return r.security(oap.ClientSide, dst, irm.SecPaths{}, r.cfg.Demands.Client)
+	}
+	return r.security(oap.ClientSide, dst, n.info.Client, n.info.ClientDemand.Or(r.cfg.Demands.Client))
+}
+
+// serverSecurity is what this node does when a flow to the name arrives. r.mu
+// is not held.
+func (r *Registry) serverSecurity(n *serviceName) oap.Security {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.security(oap.ServerSide, n.info.Name, n.info.Server, n.info.ServerDemand.Or(r.cfg.Demands.Server))
+	s.Allow = slices.Clone(n.info.Allow)
+	return s
+}
+
+// security puts settings together. r.mu is held.
+func (r *Registry) security(side, name string, paths irm.SecPaths, demand irm.Demand) oap.Security {
+	return oap.Security{
+		Dir:        oap.DefaultDir(r.cfg.SecurityDir, side, name),
+		Encryption: paths.Enc, Certificate: paths.Cert, Key: paths.Key,
+		RequireAuth: demand.Auth(), RequireEncryption: demand.Encryption(),
+	}
+}
