@@ -124,7 +124,7 @@ func TestACarrierThatFlapsCostsLittle(t *testing.T) {
 	c, _ := n.way(t, s)
 	a, b := n.site("a"), c.other(n.site("a"))
 	nb := b.address(t)
-	redials := n.redials(t)
+	redials, before := n.redials(t), n.holds(t)
 	from := s.now()
 	var lost []int
 	for range 20 {
@@ -156,6 +156,7 @@ func TestACarrierThatFlapsCostsLittle(t *testing.T) {
 	if now := n.redials(t); now != redials {
 		t.Errorf("%d connections were made again", now-redials)
 	}
+	n.same(t, before)
 }
 
 // redials counts the connections that were made again.
@@ -176,6 +177,7 @@ func TestASilentNeighbourIsGivenUp(t *testing.T) {
 			t.Parallel()
 			n, s := square(t, irm.LinkState, "~ab bd ~ac cd")
 			c, _ := n.way(t, s)
+			before := n.holds(t)
 			dead := relay.Impairment{Loss: 1}
 			from, begin := s.now(), time.Now()
 			if what == "both ways" {
@@ -200,6 +202,9 @@ func TestASilentNeighbourIsGivenUp(t *testing.T) {
 			})
 			if n.redials(t) == 0 {
 				t.Error("no connection was made again")
+			}
+			if what == "both ways" { // else one end waits for the silence of the old flows
+				n.same(t, before)
 			}
 		})
 	}

@@ -14,7 +14,8 @@ import (
 
 // configured starts the sites of a network with configuration files alone, in
 // an order. The first by name bootstraps; each other one enrolls with the first
-// neighbour that comes before it by name, and connects to all that do.
+// neighbour that comes before it by name, and connects to all that do. There are
+// two layers over the cables, "net" that routes and "all" that broadcasts.
 func (n *network) configured(t testing.TB, order, daemon string) {
 	t.Helper()
 	for _, letter := range order {
@@ -32,20 +33,29 @@ func (n *network) configuration(s *site, daemon string) string {
 	var b strings.Builder
 	b.WriteString(daemon)
 	for _, c := range s.cables {
-		fmt.Fprintf(&b, "[eth-dix.%q]\nbootstrap = %q\ndev = %q\nreg = [%q]\n", "e."+c.name, c.name, c.name, s.member())
+		fmt.Fprintf(&b, "[eth-dix.%q]\nbootstrap = %q\ndev = %q\nreg = [%q, %q]\n", "e."+c.name, c.name, c.name, s.member(), "all."+s.name)
 	}
-	fmt.Fprintf(&b, "[unicast.%q]\nautobind = true\nreg = [%q]\n", s.member(), "echo."+s.name)
-	if s == n.sites[0] {
-		b.WriteString("bootstrap = \"net\"\n")
-		return b.String()
-	}
-	var conn []string
-	for _, c := range s.cables {
-		if o := c.other(s); o.name < s.name {
-			conn = append(conn, fmt.Sprintf("%q", o.member()))
+	for _, l := range [][3]string{
+		{"unicast", "n", "bootstrap = \"net\"\n"},
+		{"broadcast", "all", "bootstrap = \"all\"\n"},
+	} {
+		kind, name, bootstrap := l[0], l[1], l[2]
+		fmt.Fprintf(&b, "[%s.%q]\nautobind = true\n", kind, name+"."+s.name)
+		if kind == "unicast" {
+			fmt.Fprintf(&b, "reg = [%q]\n", "echo."+s.name)
 		}
+		if s == n.sites[0] {
+			b.WriteString(bootstrap)
+			continue
+		}
+		var conn []string
+		for _, c := range s.cables {
+			if o := c.other(s); o.name < s.name {
+				conn = append(conn, fmt.Sprintf("%q", name+"."+o.name))
+			}
+		}
+		fmt.Fprintf(&b, "enrol = %s\nconn = [%s]\n", conn[0], strings.Join(conn, ", "))
 	}
-	fmt.Fprintf(&b, "enrol = %s\nconn = [%s]\n", conn[0], strings.Join(conn, ", "))
 	return b.String()
 }
 
@@ -122,21 +132,33 @@ func (s *site) holds(t testing.TB) (h holding) {
 	}
 }
 
-// same waits until a site has no more than it had.
-func (s *site) same(t testing.TB, before holding) {
+// holds is what all daemons have, by site.
+func (n *network) holds(t testing.TB) map[string]holding {
 	t.Helper()
-	var now holding
-	defer func() {
-		if t.Failed() {
-			t.Logf("%s had %+v and has %+v", s.name, before, now)
-		}
-	}()
-	host.Eventually(t, s.name+" holds what it held", func() bool {
-		now = s.holds(t)
-		same := now
-		same.goroutines = before.goroutines
-		return same == before && now.goroutines <= before.goroutines
-	})
+	all := map[string]holding{}
+	for _, s := range n.sites {
+		all[s.name] = s.holds(t)
+	}
+	return all
+}
+
+// same waits until the daemons have what they had, and no more goroutines.
+func (n *network) same(t testing.TB, before map[string]holding) {
+	t.Helper()
+	for _, s := range n.sites {
+		had, now := before[s.name], holding{}
+		host.Eventually(t, fmt.Sprintf("%s holds %+v", s.name, had), func() bool {
+			now = s.holds(t)
+			defer func() {
+				if t.Failed() {
+					t.Logf("it holds %+v", now)
+				}
+			}()
+			same := now
+			same.goroutines = had.goroutines
+			return same == had && now.goroutines <= had.goroutines
+		})
+	}
 }
 
 // stop ends all daemons, and says how long each took.
@@ -164,6 +186,8 @@ func TestANetworkComesUpFromItsConfigurationsInAnyOrder(t *testing.T) {
 			n.settled(t, 2)
 			n.listen(t)
 			n.together(t)
+			n.hears(t, "a", "c")
+			n.hears(t, "c", "a")
 			took := time.Since(begin)
 			t.Logf("all talk after %v", took)
 			if took > 20*time.Second {
@@ -190,8 +214,8 @@ func TestAMemberThatIsKilledComesBack(t *testing.T) {
 				n.listen(t)
 				n.together(t)
 				n.quiet(t)
-				a, b, c := n.site("a"), n.site("b"), n.site("c")
-				before := []holding{a.holds(t), b.holds(t), c.holds(t)}
+				a, b := n.site("a"), n.site("b")
+				before := n.holds(t)
 
 				begin := time.Now()
 				b.Kill()
@@ -215,10 +239,10 @@ func TestAMemberThatIsKilledComesBack(t *testing.T) {
 					t.Errorf("all talk again after %v", took)
 				}
 				n.settled(t, len(n.cables))
+				n.hears(t, "a", "c")
+				n.hears(t, "b", "a")
 				n.quiet(t)
-				for i, s := range []*site{a, b, c} {
-					s.same(t, before[i])
-				}
+				n.same(t, before)
 				n.stop(t)
 			})
 		}

@@ -330,9 +330,14 @@ type shown struct {
 		}
 		Counters map[string]float64
 	}
-	Directory  map[string]any
-	Flows      map[string]any
-	Enrollment map[string]any
+	Directory struct{ Counters map[string]float64 }
+	Flows     struct {
+		Flows struct {
+			Open    int
+			Unknown float64 `json:"unknown_endpoint"`
+		}
+		Arrivals map[string]float64
+	}
 }
 
 // show asks the site's member of the layer "net"; one that is not there yet

@@ -312,38 +312,11 @@ func TestABroadcastLayerOverALine(t *testing.T) {
 			}
 		}
 	}
-	joined := map[string]*ouroboros.Flow{}
-	for _, s := range n.sites {
-		f, err := s.client(t).Join(t.Context(), "all")
-		if err != nil {
-			t.Fatalf("%s: %v", s.name, err)
-		}
-		t.Cleanup(func() { f.Close() })
-		f.SetReadTimeout(100 * time.Millisecond)
-		joined[s.name] = f
-	}
-	buf := make([]byte, 2048)
-	for from, f := range joined {
-		said := "hello from " + from
-		for to, g := range joined {
-			if from == to {
-				continue
+	for _, from := range n.sites {
+		for _, to := range n.sites {
+			if from != to {
+				n.hears(t, from.name, to.name)
 			}
-			// What is said before all links carry is lost: so it is said again.
-			host.Eventually(t, to+" hears "+from, func() bool {
-				if _, err := f.Write([]byte(said)); err != nil {
-					t.Fatal(err)
-				}
-				for {
-					n, err := g.Read(buf)
-					if err != nil {
-						return false
-					}
-					if string(buf[:n]) == said {
-						return true
-					}
-				}
-			})
 		}
 	}
 	for _, s := range n.sites {
@@ -351,4 +324,35 @@ func TestABroadcastLayerOverALine(t *testing.T) {
 			t.Errorf("%s:\n%s", s.name, text)
 		}
 	}
+}
+
+// hears waits until what is said at a site in the layer "all" is heard at
+// another. What is said before all links carry is lost, so it is said again.
+func (n *network) hears(t testing.TB, from, to string) {
+	t.Helper()
+	joined := [2]*ouroboros.Flow{}
+	for i, name := range []string{from, to} {
+		f, err := n.site(name).client(t).Join(t.Context(), "all")
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		defer f.Close()
+		f.SetReadTimeout(100 * time.Millisecond)
+		joined[i] = f
+	}
+	said, buf := "hello from "+from, make([]byte, 2048)
+	host.Eventually(t, to+" hears "+from, func() bool {
+		if _, err := joined[0].Write([]byte(said)); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			n, err := joined[1].Read(buf)
+			if err != nil {
+				return false
+			}
+			if string(buf[:n]) == said {
+				return true
+			}
+		}
+	})
 }

@@ -27,13 +27,23 @@ import (
 //	             that ends the blocked write
 //	hostile NAME breaks the memory of its flows but one, prints "harmless" if
 //	             that one goes on, then breaks all it has and prints "broken"
+//	traitor ...  is a member of a layer, see betray; it needs no daemon
 func play(role string) int {
+	lines := make(chan struct{}, 100)
 	go func() {
 		s := bufio.NewScanner(os.Stdin)
 		for s.Scan() {
+			select {
+			case lines <- struct{}{}:
+			default:
+			}
 		}
 		os.Exit(0)
 	}()
+	if role == "traitor" {
+		fmt.Println("end:", betray(os.Args[1:], lines))
+		return 1
+	}
 	c, err := ouroboros.Open("")
 	if err != nil {
 		fmt.Println("open:", err)
