@@ -169,7 +169,21 @@ func (c *Client) CreateName(ctx context.Context, info NameInfo) error {
 	_, err := c.rpc.CreateName(ctx, &pb.CreateNameRequest{
 		Name: info.Name, Balance: pb.Balance_Word(info.Balance),
 		Server: pathsToPB(info.Server), Client: pathsToPB(info.Client),
+		ServerDemand: pb.Demand_Word(info.ServerDemand), ClientDemand: pb.Demand_Word(info.ClientDemand), Allow: info.Allow,
 	})
+	return failure(ctx, err)
+}
+
+// SetName implements Service.
+func (c *Client) SetName(ctx context.Context, name string, change NameChange) error {
+	r := &pb.SetNameRequest{Name: name, Server: change.Server.toPB(), Client: change.Client.toPB()}
+	if change.Balance != nil {
+		r.Balance = pb.Balance_Word(*change.Balance).Enum()
+	}
+	if change.Allow != nil {
+		r.Allow = &pb.AllowList{Names: *change.Allow}
+	}
+	_, err := c.rpc.SetName(ctx, r)
 	return failure(ctx, err)
 }
 

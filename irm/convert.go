@@ -37,6 +37,14 @@ func pathsFromPB(p *pb.SecPaths) SecPaths {
 	return SecPaths{Enc: p.GetEnc(), Key: p.GetKey(), Cert: p.GetCrt()}
 }
 
+func (c SideChange) toPB() *pb.SideChange {
+	out := &pb.SideChange{Enc: c.Enc, Key: c.Key, Crt: c.Cert}
+	if c.Demand != nil {
+		out.Demand = pb.Demand_Word(*c.Demand).Enum()
+	}
+	return out
+}
+
 func nameFromPB(n *pb.Name) NameInfo {
 	return NameInfo{
 		Name: n.Name, Balance: Balance(n.Balance),
@@ -48,6 +56,7 @@ func nameFromPB(n *pb.Name) NameInfo {
 			return ProgramBinding{Program: b.Program, Args: b.Args, Name: b.Name, Auto: b.Auto}
 		}),
 		Processes: ints(n.Processes), Accepting: int(n.Accepting),
+		ServerDemand: Demand(n.ServerDemand), ClientDemand: Demand(n.ClientDemand), Allow: n.Allow, Problems: n.Problems,
 	}
 }
 
@@ -77,6 +86,10 @@ func flowFromPB(f *pb.Flow) FlowInfo {
 	return FlowInfo{
 		ID: int(f.Id), State: f.State, Name: f.Name, ClientPID: int(f.ClientPid), ServerPID: int(f.ServerPid),
 		IPCP: f.Ipcp, Layer: f.Layer, QoS: f.Qos.Spec(), MPL: f.Mpl.AsDuration(), MTU: int(f.Mtu), Since: f.Since.AsTime(),
+		Protection: Protection{
+			Cipher: f.Protection.GetCipher(), Exchange: f.Protection.GetExchange(), KDF: f.Protection.GetKdf(),
+			Client: f.Protection.GetClient(), Server: f.Protection.GetServer(),
+		},
 	}
 }
 

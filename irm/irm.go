@@ -45,6 +45,9 @@ type Service interface {
 
 	// CreateName makes a name known. An existing one is kept as it is.
 	CreateName(ctx context.Context, info NameInfo) error
+	// SetName changes the settings of a name; the flows to come go by them.
+	// ErrName when there is none.
+	SetName(ctx context.Context, name string, change NameChange) error
 	// DestroyName removes a name with its bindings and registrations; running
 	// flows go on. ErrName when there is none.
 	DestroyName(ctx context.Context, name string) error
@@ -216,14 +219,6 @@ func ParseBalance(word string) (Balance, bool) {
 	return 0, false
 }
 
-// SecPaths are the security files of one side of a name; empty means the
-// place that the daemon has for the name.
-type SecPaths struct {
-	Enc  string `json:"enc,omitempty"`
-	Key  string `json:"key,omitempty"`
-	Cert string `json:"crt,omitempty"`
-}
-
 // NameInfo is a name and, in lists, what is known of it.
 type NameInfo struct {
 	Name    string
@@ -231,11 +226,16 @@ type NameInfo struct {
 	Server  SecPaths
 	Client  SecPaths
 
+	ServerDemand Demand   // of clients
+	ClientDemand Demand   // of the server
+	Allow        []string // names in the certificates of clients that may; none = all
+
 	// Only in lists:
 	Registrations []Registration   // where the name can be reached
 	Programs      []ProgramBinding // newest first
 	Processes     []int            // bound pids, newest first
 	Accepting     int              // pending accepts
+	Problems      []string         // with the security files, for people
 }
 
 // Registration is a name in the directory of a layer.
@@ -286,6 +286,8 @@ type FlowInfo struct {
 	MPL       time.Duration
 	MTU       int // longest message in bytes at this moment
 	Since     time.Time
+
+	Protection Protection
 }
 
 // IPCPInfo is an IPC process.
@@ -311,7 +313,7 @@ type Status struct {
 
 // Event is a change of the node. Kind and Action are words: "ipcp" created,
 // destroyed, bootstrapped, enrolled, connected, disconnected, failed; "name"
-// created, destroyed, registered, unregistered, bound, unbound; "process"
+// created, changed, destroyed, registered, unregistered, bound, unbound; "process"
 // announced, exited, started; "flow" allocated, deallocated, refused, down;
 // "lost" when some were missed. The connections are those that were made by
 // ConnectIPCP; Detail says of which component and with whom.

@@ -44,6 +44,9 @@ import (
 // Limits bound what processes can make a node hold; 0 means the default.
 type Limits = registry.Limits
 
+// Demands are those of a node, for its servers and its clients.
+type Demands = registry.Demands
+
 // Config says what a node is like. The zero value is a node that logs nothing,
 // forgets everything at its end and starts no programs.
 type Config struct {
@@ -57,8 +60,12 @@ type Config struct {
 	// Store is used in place of StateFile.
 	Store registry.Store
 
-	// SecurityDir holds the default security files of names.
+	// SecurityDir holds the default security files of names, and below it the
+	// certificates that the node trusts; see internal/crypt.
 	SecurityDir string
+	// Demands are what the node demands of the other side of its flows where a
+	// name leaves it to the node.
+	Demands Demands
 
 	// Dir is the runtime directory with the sockets of the daemon that the
 	// node is for. Only a node that has one starts bound programs on demand:
@@ -119,6 +126,7 @@ func start(cfg Config, build func(*slog.Logger) func(irm.IPCPType, ipcp.Identity
 		Linger:       n.linger,
 		Counters:     n.guards.counters,
 		SecurityDir:  cfg.SecurityDir,
+		Demands:      cfg.Demands,
 		Store:        cfg.Store,
 		RequestWait:  cfg.RequestWait,
 		AllocTimeout: cfg.AllocTimeout,

@@ -85,6 +85,7 @@ var operations = map[string]func(*call, context.Context) error{
 	"unbind process":  (*call).unbindProcess,
 	"unbind ipcp":     (*call).unbindIPCP,
 	"name create":     (*call).createName,
+	"name set":        (*call).setName,
 	"name destroy":    (*call).destroyName,
 	"name register":   (*call).registerName,
 	"name unregister": (*call).unregisterName,

@@ -15,6 +15,7 @@ var flowColumns = []table.Column{
 	{Title: "id", Width: 5}, {Title: "state", Width: 12}, {Title: "name", Width: 20},
 	{Title: "client", Width: 8}, {Title: "server", Width: 8},
 	{Title: "ipcp", Width: 12}, {Title: "layer", Width: 12}, {Title: "qos", Width: 5},
+	{Title: "protection", Width: 10},
 }
 
 func (c *call) listFlows(ctx context.Context) error {
@@ -51,10 +52,21 @@ func (c *call) listFlows(ctx context.Context) error {
 		}
 		rows = append(rows, []string{
 			strconv.Itoa(f.ID), f.State, printable(f.Name), end(f.ClientPID), end(f.ServerPID),
-			scalar(f.IPCP), scalar(f.Layer), spec,
+			scalar(f.IPCP), scalar(f.Layer), spec, protection(f.Protection),
 		})
 	}
 	return c.table(flowColumns, rows)
+}
+
+// protection writes what protects a flow, and who is known at its ends.
+func protection(p irm.Protection) string {
+	s := scalar(p.Cipher)
+	for _, end := range [][2]string{{"client", p.Client}, {"server", p.Server}} {
+		if end[1] != "" {
+			s += ", " + end[0] + " " + printable(end[1])
+		}
+	}
+	return s
 }
 
 // end writes the process at an end of a flow.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,36 +17,78 @@ import (
 )
 
 func (c *call) createName(ctx context.Context) error {
-	info := irm.NameInfo{Name: c.Value("name")}
-	info.Balance, _ = irm.ParseBalance(c.Value("lb"))
-	for word, to := range map[string]*string{
-		"sencpath": &info.Server.Enc, "scrtpath": &info.Server.Cert, "skeypath": &info.Server.Key,
-		"cencpath": &info.Client.Enc, "ccrtpath": &info.Client.Cert, "ckeypath": &info.Client.Key,
-	} {
-		if !c.Has(word) {
-			continue
-		}
-		path, err := securityFile(word, c.Value(word))
-		if err != nil {
-			return err
-		}
-		*to = path
+	change, err := c.nameChange()
+	if err != nil {
+		return err
 	}
+	info := change.Apply(irm.NameInfo{Name: c.Value("name")})
 	svc, err := c.service(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.warnKept(ctx, info); err != nil {
+	if err := c.warnKept(ctx, change, info); err != nil {
 		return err
 	}
 	return svc.CreateName(ctx, info)
 }
 
-// warnKept says when a name is there with other properties than those that
-// were asked for: it is kept as it is, and creating it again is no error.
-func (c *call) warnKept(ctx context.Context, asked irm.NameInfo) error {
+func (c *call) setName(ctx context.Context) error {
+	change, err := c.nameChange()
+	if err != nil {
+		return err
+	}
+	svc, err := c.service(ctx)
+	if err != nil {
+		return err
+	}
+	return svc.SetName(ctx, c.Value("name"), change)
+}
+
+// nameChange gives the settings that the command line has.
+func (c *call) nameChange() (change irm.NameChange, err error) {
+	if b, ok := irm.ParseBalance(c.Value("lb")); ok {
+		change.Balance = &b
+	}
+	for _, f := range []struct {
+		word string
+		to   **string
+	}{
+		{"sencpath", &change.Server.Enc}, {"scrtpath", &change.Server.Cert}, {"skeypath", &change.Server.Key},
+		{"cencpath", &change.Client.Enc}, {"ccrtpath", &change.Client.Cert}, {"ckeypath", &change.Client.Key},
+	} {
+		if !c.Has(f.word) {
+			continue
+		}
+		path := ""
+		if given := c.Value(f.word); given != "default" || c.Node.Word != "set" {
+			if path, err = securityFile(f.word, given); err != nil {
+				return change, err
+			}
+		}
+		*f.to = &path
+	}
+	for word, to := range map[string]**irm.Demand{"sdemand": &change.Server.Demand, "cdemand": &change.Client.Demand} {
+		if d, ok := irm.ParseDemand(c.Value(word)); ok {
+			*to = &d
+		}
+	}
+	switch allow := c.Values("allow"); {
+	case len(allow) > 0 && c.Has("allow-all"):
+		return change, invalid("%q and %q contradict each other", "allow", "allow-all").Next("give one of them")
+	case len(allow) > 0:
+		change.Allow = &allow
+	case c.Has("allow-all"):
+		change.Allow = new([]string)
+	}
+	return change, nil
+}
+
+// warnKept says when a name is there with other settings than those that were
+// asked for: it is kept as it is, and creating it again is no error.
+func (c *call) warnKept(ctx context.Context, change irm.NameChange, asked irm.NameInfo) error {
 	files := asked.Server != irm.SecPaths{} || asked.Client != irm.SecPaths{}
-	if !c.Has("lb") && !files {
+	demands := change.Server.Demand != nil || change.Client.Demand != nil || change.Allow != nil
+	if change.Balance == nil && !files && !demands {
 		return nil
 	}
 	all, err := c.svc.ListNames(ctx)
@@ -55,10 +98,12 @@ func (c *call) warnKept(ctx context.Context, asked irm.NameInfo) error {
 	for _, n := range all {
 		switch {
 		case n.Name != asked.Name:
-		case c.Has("lb") && n.Balance != asked.Balance:
-			c.warn("the name %q is there and keeps the policy %v; to change it, destroy it first", n.Name, n.Balance)
+		case change.Balance != nil && n.Balance != asked.Balance:
+			c.warn("the name %q is there and keeps the policy %v; to change it: irm name set", n.Name, n.Balance)
 		case files && (n.Server != asked.Server || n.Client != asked.Client):
-			c.warn("the name %q is there and keeps its security files; to change them, destroy it first", n.Name)
+			c.warn("the name %q is there and keeps its security files; to change them: irm name set", n.Name)
+		case demands && (n.ServerDemand != asked.ServerDemand || n.ClientDemand != asked.ClientDemand || !slices.Equal(n.Allow, asked.Allow)):
+			c.warn("the name %q is there and keeps its demands; to change them: irm name set", n.Name)
 		}
 	}
 	return nil
@@ -202,6 +247,7 @@ func (c *call) nameDetails(names []irm.NameInfo) error {
 				rows = append(rows, [2]string{f.what, printable(f.path)})
 			}
 		}
+		rows = append(rows, demandRows(n)...)
 		if err := c.printf("%s\n", printable(n.Name)); err != nil {
 			return err
 		}
@@ -218,6 +264,25 @@ func (c *call) nameDetails(names []irm.NameInfo) error {
 		}
 	}
 	return nil
+}
+
+// demandRows says what a name demands, and what is wrong with its files.
+func demandRows(n irm.NameInfo) (rows [][2]string) {
+	for _, d := range []struct {
+		of     string
+		demand irm.Demand
+	}{{"of clients", n.ServerDemand}, {"of servers", n.ClientDemand}} {
+		if d.demand != irm.DemandDefault {
+			rows = append(rows, [2]string{"demands", d.demand.String() + " " + d.of})
+		}
+	}
+	for _, a := range n.Allow {
+		rows = append(rows, [2]string{"allows", printable(a)})
+	}
+	for _, p := range n.Problems {
+		rows = append(rows, [2]string{"problem", printable(p)})
+	}
+	return rows
 }
 
 func programLine(p irm.ProgramBinding) string {

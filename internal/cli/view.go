@@ -53,6 +53,10 @@ type nameView struct {
 	Accepting     int                `json:"accepting"`
 	Server        irm.SecPaths       `json:"server"`
 	Client        irm.SecPaths       `json:"client"`
+	ServerDemand  string             `json:"server_demand"`
+	ClientDemand  string             `json:"client_demand"`
+	Allow         []string           `json:"allow"`    // empty = all
+	Problems      []string           `json:"problems"` // with the security files
 }
 
 type registrationView struct {
@@ -74,6 +78,8 @@ func viewName(n irm.NameInfo) nameView {
 		Registrations: []registrationView{}, Programs: []bindingView{},
 		Processes: append([]int{}, n.Processes...),
 		Server:    n.Server, Client: n.Client,
+		ServerDemand: n.ServerDemand.String(), ClientDemand: n.ClientDemand.String(),
+		Allow: append([]string{}, n.Allow...), Problems: append([]string{}, n.Problems...),
 	}
 	for _, r := range n.Registrations {
 		v.Registrations = append(v.Registrations, registrationView{r.PID, r.IPCP, r.Layer, fmt.Sprintf("%x", r.Hash)})
@@ -96,6 +102,16 @@ type flowView struct {
 	MPL       float64   `json:"mpl_ms"`
 	MTU       int       `json:"mtu"` // longest message in bytes
 	Since     time.Time `json:"since"`
+
+	Protection protectionView `json:"protection"`
+}
+
+type protectionView struct {
+	Cipher   string `json:"cipher"`   // "local" within the node, "none" in clear
+	Exchange string `json:"exchange"` // empty without a cipher
+	KDF      string `json:"kdf"`      // empty without a cipher
+	Client   string `json:"client"`   // name in its certificate; empty = anonymous
+	Server   string `json:"server"`   // name in its certificate; empty = anonymous
 }
 
 type qosView struct {
@@ -116,7 +132,7 @@ func viewQoS(s qos.Spec) qosView {
 
 func viewFlow(f irm.FlowInfo) flowView {
 	return flowView{f.ID, f.State, f.Name, f.ClientPID, f.ServerPID, f.IPCP, f.Layer, viewQoS(f.QoS),
-		float64(f.MPL) / float64(time.Millisecond), f.MTU, f.Since}
+		float64(f.MPL) / float64(time.Millisecond), f.MTU, f.Since, protectionView(f.Protection)}
 }
 
 type processView struct {

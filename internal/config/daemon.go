@@ -17,7 +17,7 @@ func (d *decoder) daemon(f *File, e *entry) {
 		word("log_level", "a level", levelWords, levelWord(c), &c.LogLevel).spelled("log-level"),
 		word("log_format", "a format", []string{"text", "json"}, oneOf("text", "json"), &c.LogFormat).spelled("log-format"),
 		absolute("runtime_dir", "the runtime directory", &c.RuntimeDir).spelled("runtime-dir"),
-		absolute("security_dir", "the security directory", &c.SecurityDir),
+		d.securityDir(f, "security_dir"),
 		integer("clock_slack", clockSlack, &c.ClockSlack).spelled("clock-slack"),
 	})
 	if c.StateFile != "" && !c.Keep {

@@ -12,12 +12,13 @@ import (
 
 // File is a configuration file that was understood.
 type File struct {
-	Path   string
-	Daemon Daemon
-	Limits Limits
-	Access Access
-	Names  []*Name // in the order of the file
-	IPCPs  []*IPCP // in the order of the file
+	Path     string
+	Daemon   Daemon
+	Security Security
+	Limits   Limits
+	Access   Access
+	Names    []*Name // in the order of the file
+	IPCPs    []*IPCP // in the order of the file
 
 	// Warnings are things that have no effect and were probably meant to
 	// have one.
@@ -34,10 +35,19 @@ type Daemon struct {
 	HasLevel   bool
 	LogFormat  string // "text", "json"; empty = not said
 	RuntimeDir string // empty = not said
-	// SecurityDir holds the security files of names that do not say where
-	// theirs are. Empty = the daemon's own place.
-	SecurityDir string
-	ClockSlack  int // ms that the clock of another node may be ahead; 0 = not said
+	ClockSlack int    // ms that the clock of another node may be ahead; 0 = not said
+}
+
+// Security is the table [security].
+type Security struct {
+	// Dir holds the security files of names that do not say where theirs are.
+	// Empty = the daemon's own place. [daemon] security_dir says the same.
+	Dir string
+	// Where the certificates are that are trusted, that lead to those, and that
+	// are not accepted any more. Empty = cacert, untrusted, revoked below Dir.
+	CACert, Untrusted, Revoked string
+	// What is demanded of clients and servers where a name leaves it to the node.
+	ServerDemand, ClientDemand irm.Demand
 }
 
 // Limits is the table [limits]. Zero means the node's own limit.
@@ -171,6 +181,7 @@ func byPlace(a, b *Error) int {
 func (d *decoder) file(f *File, root *node) {
 	keys := []key{
 		{name: "daemon", read: func(d *decoder, e *entry) { d.daemon(f, e) }},
+		{name: "security", read: func(d *decoder, e *entry) { d.security(f, e) }},
 		{name: "limits", read: func(d *decoder, e *entry) { d.limits(f, e) }},
 		{name: "access", read: func(d *decoder, e *entry) { d.access(f, e) }},
 		{name: "name", read: func(d *decoder, e *entry) {

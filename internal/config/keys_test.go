@@ -238,8 +238,8 @@ runtime_dir = "/run/x"
 security_dir = "/etc/x"
 clock_slack = 250
 `))
-	want := Daemon{Keep: true, StateFile: "/var/lib/x", LogLevel: slog.LevelDebug, HasLevel: true, LogFormat: "json", RuntimeDir: "/run/x", SecurityDir: "/etc/x", ClockSlack: 250}
-	if err != nil || f.Daemon != want {
+	want := Daemon{Keep: true, StateFile: "/var/lib/x", LogLevel: slog.LevelDebug, HasLevel: true, LogFormat: "json", RuntimeDir: "/run/x", ClockSlack: 250}
+	if err != nil || f.Daemon != want || f.Security.Dir != "/etc/x" {
 		t.Errorf("[daemon] gives %+v, %v", f, err)
 	}
 	for _, bad := range [][2]string{{"state", `"yes"`}, {"state", "true"}, {"state_file", `"x"`}, {"state_file", "1"}, {"log_level", `"loud"`},

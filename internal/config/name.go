@@ -45,7 +45,16 @@ func (d *decoder) service(f *File, e *entry) {
 		n.file("client_enc_file", "cencpath", &n.Info.Client.Enc),
 		n.file("client_crt_file", "ccrtpath", &n.Info.Client.Cert),
 		n.file("client_key_file", "ckeypath", &n.Info.Client.Key),
+		demand("server_demand", &n.Info.ServerDemand).spelled("sdemand"),
+		demand("client_demand", &n.Info.ClientDemand).spelled("cdemand"),
+		n.allowed(),
 	})
+	if a := seen["allow"]; a != nil {
+		d.pass(a.span, irm.CheckAllow(n.Info.Allow))
+		if a.value.kind == anArray && len(a.value.items) == 0 {
+			d.fail(a.value.span, "leave it out to allow all; for no client at all, register the name nowhere", "the list \"allow\" is empty")
+		}
+	}
 	given := 0
 	if p := seen["prog"]; p != nil {
 		given = len(p.value.items)

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"syscall"
 	"time"
 
 	"ouroboros"
+	"ouroboros/internal/cert"
 	"ouroboros/internal/config"
 	"ouroboros/internal/errno"
 	"ouroboros/internal/registry"
@@ -84,7 +84,7 @@ func (d *Daemon) Run(ctx context.Context, tune <-chan os.Signal) (err error) {
 
 	d.node, err = stack.New(stack.Config{
 		Logger: d.log, Limits: nodeLimits(d.file.Limits), Store: store,
-		Dir: dir.Path, SecurityDir: d.securityDir(),
+		Dir: dir.Path, SecurityDir: d.securityDir(), Demands: demands(d.file),
 		ClockSlack: time.Duration(d.slack()) * time.Millisecond,
 	})
 	if err != nil {
@@ -186,15 +186,15 @@ func (d *Daemon) directory() (path string, chosen bool) {
 
 // securityDir is where the security files of names are by default.
 func (d *Daemon) securityDir() string {
-	if d.file.Daemon.SecurityDir != "" {
-		return d.file.Daemon.SecurityDir
+	if d.file.Security.Dir != "" {
+		return d.file.Security.Dir
 	}
-	if os.Geteuid() != 0 {
-		if dir, err := os.UserConfigDir(); err == nil {
-			return filepath.Join(dir, "ouroboros", "security")
-		}
-	}
-	return "/etc/ouroboros/security"
+	return cert.DefaultDir()
+}
+
+// demands are what the node demands where a name leaves it to the node.
+func demands(f *config.File) stack.Demands {
+	return stack.Demands{Server: f.Security.ServerDemand, Client: f.Security.ClientDemand}
 }
 
 // slack is how far the clock of another node may be ahead, in ms; 0 = the
@@ -262,8 +262,8 @@ func (d *Daemon) setLevel(f *config.File) {
 	}
 }
 
-// reload takes log level and access from the configuration anew. Everything
-// else is for irm, or the next start.
+// reload takes log level, access and the demands of the node from the
+// configuration anew. Everything else is for irm, or the next start.
 func (d *Daemon) reload() {
 	if d.options.Config == "" {
 		d.log.Warn("SIGHUP: there is no configuration file to read anew")
@@ -274,6 +274,7 @@ func (d *Daemon) reload() {
 		var a server.Access
 		if a, err = accessOf(f.Access); err == nil {
 			d.server.SetAccess(a)
+			d.node.Registry().SetDemands(demands(f))
 		}
 	}
 	if err != nil {
@@ -281,7 +282,7 @@ func (d *Daemon) reload() {
 		return
 	}
 	d.setLevel(f)
-	d.log.Info("log level and access are as the configuration says; the rest of it counts at the next start",
+	d.log.Info("log level, access and demands are as the configuration says; the rest of it counts at the next start",
 		"config", d.options.Config, "level", d.level.Level())
 }
 

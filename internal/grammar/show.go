@@ -17,8 +17,9 @@ func flowNode() *Node {
 				Notes: []string{
 					"An end on another node has the pid 0; a flow between two processes of this node has no ipcp and no layer.",
 					"In the JSON qos has the fields text, delay_ms, bandwidth_bps, availability, loss, ber, in_order, max_gap_ms and timeout_ms.",
+					"The column protection has the cipher and the names in the certificates of the ends that showed one: none is a flow in clear, local one within the node. In the JSON it has the fields cipher, exchange, kdf, client and server.",
 				},
-				JSON: []string{"id", "state", "name", "client_pid", "server_pid", "ipcp", "layer", "qos", "mpl_ms", "mtu", "since"}, List: true,
+				JSON: []string{"id", "state", "name", "client_pid", "server_pid", "ipcp", "layer", "qos", "mpl_ms", "mtu", "since", "protection"}, List: true,
 				Examples: []Example{{"irm flow list", ""}, {"irm flow list name oping --json", ""}},
 			},
 			helpNode("show the operations on flows"),

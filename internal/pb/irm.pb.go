@@ -293,6 +293,61 @@ func (Congestion_Word) EnumDescriptor() ([]byte, []int) {
 	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{4, 0}
 }
 
+type Demand_Word int32
+
+const (
+	Demand_DEFAULT    Demand_Word = 0 // what the node demands
+	Demand_NOTHING    Demand_Word = 1
+	Demand_AUTH       Demand_Word = 2
+	Demand_ENCRYPTION Demand_Word = 3
+	Demand_BOTH       Demand_Word = 4
+)
+
+// Enum value maps for Demand_Word.
+var (
+	Demand_Word_name = map[int32]string{
+		0: "DEFAULT",
+		1: "NOTHING",
+		2: "AUTH",
+		3: "ENCRYPTION",
+		4: "BOTH",
+	}
+	Demand_Word_value = map[string]int32{
+		"DEFAULT":    0,
+		"NOTHING":    1,
+		"AUTH":       2,
+		"ENCRYPTION": 3,
+		"BOTH":       4,
+	}
+)
+
+func (x Demand_Word) Enum() *Demand_Word {
+	p := new(Demand_Word)
+	*p = x
+	return p
+}
+
+func (x Demand_Word) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Demand_Word) Descriptor() protoreflect.EnumDescriptor {
+	return file_ouroboros_v1_irm_proto_enumTypes[5].Descriptor()
+}
+
+func (Demand_Word) Type() protoreflect.EnumType {
+	return &file_ouroboros_v1_irm_proto_enumTypes[5]
+}
+
+func (x Demand_Word) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Demand_Word.Descriptor instead.
+func (Demand_Word) EnumDescriptor() ([]byte, []int) {
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{5, 0}
+}
+
 // IPCPType is a kind of IPC process.
 type IPCPType struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -478,6 +533,43 @@ func (*Congestion) Descriptor() ([]byte, []int) {
 	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{4}
 }
 
+// Demand is what one side of a name demands of the other.
+type Demand struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Demand) Reset() {
+	*x = Demand{}
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Demand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Demand) ProtoMessage() {}
+
+func (x *Demand) ProtoReflect() protoreflect.Message {
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Demand.ProtoReflect.Descriptor instead.
+func (*Demand) Descriptor() ([]byte, []int) {
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{5}
+}
+
 type Layer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -488,7 +580,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[5]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -500,7 +592,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[5]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -513,7 +605,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{5}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Layer) GetName() string {
@@ -545,7 +637,7 @@ type Config struct {
 
 func (x *Config) Reset() {
 	*x = Config{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[6]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +649,7 @@ func (x *Config) String() string {
 func (*Config) ProtoMessage() {}
 
 func (x *Config) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[6]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +662,7 @@ func (x *Config) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Config.ProtoReflect.Descriptor instead.
 func (*Config) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{6}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Config) GetType() IPCPType_Word {
@@ -625,7 +717,7 @@ type EthConfig struct {
 
 func (x *EthConfig) Reset() {
 	*x = EthConfig{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[7]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +729,7 @@ func (x *EthConfig) String() string {
 func (*EthConfig) ProtoMessage() {}
 
 func (x *EthConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[7]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +742,7 @@ func (x *EthConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EthConfig.ProtoReflect.Descriptor instead.
 func (*EthConfig) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{7}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *EthConfig) GetDevice() string {
@@ -682,7 +774,7 @@ type UDPConfig struct {
 
 func (x *UDPConfig) Reset() {
 	*x = UDPConfig{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[8]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +786,7 @@ func (x *UDPConfig) String() string {
 func (*UDPConfig) ProtoMessage() {}
 
 func (x *UDPConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[8]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +799,7 @@ func (x *UDPConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UDPConfig.ProtoReflect.Descriptor instead.
 func (*UDPConfig) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{8}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UDPConfig) GetIp() string {
@@ -781,7 +873,7 @@ type UnicastConfig struct {
 
 func (x *UnicastConfig) Reset() {
 	*x = UnicastConfig{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[9]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -793,7 +885,7 @@ func (x *UnicastConfig) String() string {
 func (*UnicastConfig) ProtoMessage() {}
 
 func (x *UnicastConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[9]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -806,7 +898,7 @@ func (x *UnicastConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnicastConfig.ProtoReflect.Descriptor instead.
 func (*UnicastConfig) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{9}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UnicastConfig) GetAddrSize() uint32 {
@@ -911,7 +1003,7 @@ type SecPaths struct {
 
 func (x *SecPaths) Reset() {
 	*x = SecPaths{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[10]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -923,7 +1015,7 @@ func (x *SecPaths) String() string {
 func (*SecPaths) ProtoMessage() {}
 
 func (x *SecPaths) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[10]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -936,7 +1028,7 @@ func (x *SecPaths) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecPaths.ProtoReflect.Descriptor instead.
 func (*SecPaths) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{10}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SecPaths) GetEnc() string {
@@ -971,13 +1063,17 @@ type Name struct {
 	Programs      []*ProgramBinding `protobuf:"bytes,6,rep,name=programs,proto3" json:"programs,omitempty"`
 	Processes     []int32           `protobuf:"varint,7,rep,packed,name=processes,proto3" json:"processes,omitempty"`
 	Accepting     int32             `protobuf:"varint,8,opt,name=accepting,proto3" json:"accepting,omitempty"`
+	ServerDemand  Demand_Word       `protobuf:"varint,9,opt,name=server_demand,json=serverDemand,proto3,enum=ouroboros.v1.Demand_Word" json:"server_demand,omitempty"`  // of clients
+	ClientDemand  Demand_Word       `protobuf:"varint,10,opt,name=client_demand,json=clientDemand,proto3,enum=ouroboros.v1.Demand_Word" json:"client_demand,omitempty"` // of servers
+	Allow         []string          `protobuf:"bytes,11,rep,name=allow,proto3" json:"allow,omitempty"`                                                                  // clients that may; none = all
+	Problems      []string          `protobuf:"bytes,12,rep,name=problems,proto3" json:"problems,omitempty"`                                                            // only in lists: with the security files
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Name) Reset() {
 	*x = Name{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[11]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1085,7 @@ func (x *Name) String() string {
 func (*Name) ProtoMessage() {}
 
 func (x *Name) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[11]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1098,7 @@ func (x *Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Name.ProtoReflect.Descriptor instead.
 func (*Name) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{11}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Name) GetName() string {
@@ -1061,6 +1157,34 @@ func (x *Name) GetAccepting() int32 {
 	return 0
 }
 
+func (x *Name) GetServerDemand() Demand_Word {
+	if x != nil {
+		return x.ServerDemand
+	}
+	return Demand_DEFAULT
+}
+
+func (x *Name) GetClientDemand() Demand_Word {
+	if x != nil {
+		return x.ClientDemand
+	}
+	return Demand_DEFAULT
+}
+
+func (x *Name) GetAllow() []string {
+	if x != nil {
+		return x.Allow
+	}
+	return nil
+}
+
+func (x *Name) GetProblems() []string {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
 type Registration struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pid           int32                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
@@ -1073,7 +1197,7 @@ type Registration struct {
 
 func (x *Registration) Reset() {
 	*x = Registration{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[12]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1209,7 @@ func (x *Registration) String() string {
 func (*Registration) ProtoMessage() {}
 
 func (x *Registration) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[12]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1222,7 @@ func (x *Registration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Registration.ProtoReflect.Descriptor instead.
 func (*Registration) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{12}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Registration) GetPid() int32 {
@@ -1141,7 +1265,7 @@ type ProgramBinding struct {
 
 func (x *ProgramBinding) Reset() {
 	*x = ProgramBinding{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[13]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1277,7 @@ func (x *ProgramBinding) String() string {
 func (*ProgramBinding) ProtoMessage() {}
 
 func (x *ProgramBinding) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[13]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1290,7 @@ func (x *ProgramBinding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProgramBinding.ProtoReflect.Descriptor instead.
 func (*ProgramBinding) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{13}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProgramBinding) GetProgram() string {
@@ -1207,7 +1331,7 @@ type Program struct {
 
 func (x *Program) Reset() {
 	*x = Program{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[14]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1343,7 @@ func (x *Program) String() string {
 func (*Program) ProtoMessage() {}
 
 func (x *Program) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[14]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1356,7 @@ func (x *Program) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Program.ProtoReflect.Descriptor instead.
 func (*Program) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{14}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Program) GetProgram() string {
@@ -1266,7 +1390,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[15]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1402,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[15]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1415,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{15}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Process) GetPid() int32 {
@@ -1370,13 +1494,14 @@ type Flow struct {
 	Mpl           *durationpb.Duration   `protobuf:"bytes,9,opt,name=mpl,proto3" json:"mpl,omitempty"`
 	Since         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
 	Mtu           int32                  `protobuf:"varint,11,opt,name=mtu,proto3" json:"mtu,omitempty"` // longest message in bytes at this moment
+	Protection    *Protection            `protobuf:"bytes,12,opt,name=protection,proto3" json:"protection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Flow) Reset() {
 	*x = Flow{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[16]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1513,7 @@ func (x *Flow) String() string {
 func (*Flow) ProtoMessage() {}
 
 func (x *Flow) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[16]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1526,7 @@ func (x *Flow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Flow.ProtoReflect.Descriptor instead.
 func (*Flow) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{16}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Flow) GetId() int32 {
@@ -1481,6 +1606,90 @@ func (x *Flow) GetMtu() int32 {
 	return 0
 }
 
+func (x *Flow) GetProtection() *Protection {
+	if x != nil {
+		return x.Protection
+	}
+	return nil
+}
+
+// Protection is how a flow is protected, and whom its ends know.
+type Protection struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cipher        string                 `protobuf:"bytes,1,opt,name=cipher,proto3" json:"cipher,omitempty"`     // "aes-256-gcm"; "local" within a node, "none" in clear
+	Exchange      string                 `protobuf:"bytes,2,opt,name=exchange,proto3" json:"exchange,omitempty"` // of keys; empty without a cipher
+	Kdf           string                 `protobuf:"bytes,3,opt,name=kdf,proto3" json:"kdf,omitempty"`
+	Client        string                 `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"` // name in the client's certificate; empty = anonymous
+	Server        string                 `protobuf:"bytes,5,opt,name=server,proto3" json:"server,omitempty"` // name in the server's certificate; empty = anonymous
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Protection) Reset() {
+	*x = Protection{}
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Protection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Protection) ProtoMessage() {}
+
+func (x *Protection) ProtoReflect() protoreflect.Message {
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Protection.ProtoReflect.Descriptor instead.
+func (*Protection) Descriptor() ([]byte, []int) {
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Protection) GetCipher() string {
+	if x != nil {
+		return x.Cipher
+	}
+	return ""
+}
+
+func (x *Protection) GetExchange() string {
+	if x != nil {
+		return x.Exchange
+	}
+	return ""
+}
+
+func (x *Protection) GetKdf() string {
+	if x != nil {
+		return x.Kdf
+	}
+	return ""
+}
+
+func (x *Protection) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *Protection) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
 type IPCP struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pid           int32                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
@@ -1495,7 +1704,7 @@ type IPCP struct {
 
 func (x *IPCP) Reset() {
 	*x = IPCP{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[17]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1716,7 @@ func (x *IPCP) String() string {
 func (*IPCP) ProtoMessage() {}
 
 func (x *IPCP) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[17]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1729,7 @@ func (x *IPCP) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IPCP.ProtoReflect.Descriptor instead.
 func (*IPCP) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{17}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *IPCP) GetPid() int32 {
@@ -1575,7 +1784,7 @@ type CreateIPCPRequest struct {
 
 func (x *CreateIPCPRequest) Reset() {
 	*x = CreateIPCPRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[18]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1796,7 @@ func (x *CreateIPCPRequest) String() string {
 func (*CreateIPCPRequest) ProtoMessage() {}
 
 func (x *CreateIPCPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[18]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1809,7 @@ func (x *CreateIPCPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateIPCPRequest.ProtoReflect.Descriptor instead.
 func (*CreateIPCPRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{18}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateIPCPRequest) GetName() string {
@@ -1626,7 +1835,7 @@ type CreateIPCPResponse struct {
 
 func (x *CreateIPCPResponse) Reset() {
 	*x = CreateIPCPResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[19]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1847,7 @@ func (x *CreateIPCPResponse) String() string {
 func (*CreateIPCPResponse) ProtoMessage() {}
 
 func (x *CreateIPCPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[19]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1860,7 @@ func (x *CreateIPCPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateIPCPResponse.ProtoReflect.Descriptor instead.
 func (*CreateIPCPResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{19}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateIPCPResponse) GetPid() int32 {
@@ -1670,7 +1879,7 @@ type DestroyIPCPRequest struct {
 
 func (x *DestroyIPCPRequest) Reset() {
 	*x = DestroyIPCPRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[20]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1891,7 @@ func (x *DestroyIPCPRequest) String() string {
 func (*DestroyIPCPRequest) ProtoMessage() {}
 
 func (x *DestroyIPCPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[20]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1904,7 @@ func (x *DestroyIPCPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyIPCPRequest.ProtoReflect.Descriptor instead.
 func (*DestroyIPCPRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{20}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DestroyIPCPRequest) GetPid() int32 {
@@ -1713,7 +1922,7 @@ type DestroyIPCPResponse struct {
 
 func (x *DestroyIPCPResponse) Reset() {
 	*x = DestroyIPCPResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[21]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +1934,7 @@ func (x *DestroyIPCPResponse) String() string {
 func (*DestroyIPCPResponse) ProtoMessage() {}
 
 func (x *DestroyIPCPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[21]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +1947,7 @@ func (x *DestroyIPCPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyIPCPResponse.ProtoReflect.Descriptor instead.
 func (*DestroyIPCPResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{21}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{23}
 }
 
 type BootstrapIPCPRequest struct {
@@ -1751,7 +1960,7 @@ type BootstrapIPCPRequest struct {
 
 func (x *BootstrapIPCPRequest) Reset() {
 	*x = BootstrapIPCPRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[22]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1763,7 +1972,7 @@ func (x *BootstrapIPCPRequest) String() string {
 func (*BootstrapIPCPRequest) ProtoMessage() {}
 
 func (x *BootstrapIPCPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[22]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1776,7 +1985,7 @@ func (x *BootstrapIPCPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapIPCPRequest.ProtoReflect.Descriptor instead.
 func (*BootstrapIPCPRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{22}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *BootstrapIPCPRequest) GetPid() int32 {
@@ -1802,7 +2011,7 @@ type BootstrapIPCPResponse struct {
 
 func (x *BootstrapIPCPResponse) Reset() {
 	*x = BootstrapIPCPResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[23]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +2023,7 @@ func (x *BootstrapIPCPResponse) String() string {
 func (*BootstrapIPCPResponse) ProtoMessage() {}
 
 func (x *BootstrapIPCPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[23]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +2036,7 @@ func (x *BootstrapIPCPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapIPCPResponse.ProtoReflect.Descriptor instead.
 func (*BootstrapIPCPResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{23}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BootstrapIPCPResponse) GetLayer() *Layer {
@@ -1847,7 +2056,7 @@ type EnrollIPCPRequest struct {
 
 func (x *EnrollIPCPRequest) Reset() {
 	*x = EnrollIPCPRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[24]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +2068,7 @@ func (x *EnrollIPCPRequest) String() string {
 func (*EnrollIPCPRequest) ProtoMessage() {}
 
 func (x *EnrollIPCPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[24]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +2081,7 @@ func (x *EnrollIPCPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollIPCPRequest.ProtoReflect.Descriptor instead.
 func (*EnrollIPCPRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{24}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EnrollIPCPRequest) GetPid() int32 {
@@ -1898,7 +2107,7 @@ type EnrollIPCPResponse struct {
 
 func (x *EnrollIPCPResponse) Reset() {
 	*x = EnrollIPCPResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[25]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2119,7 @@ func (x *EnrollIPCPResponse) String() string {
 func (*EnrollIPCPResponse) ProtoMessage() {}
 
 func (x *EnrollIPCPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[25]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2132,7 @@ func (x *EnrollIPCPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollIPCPResponse.ProtoReflect.Descriptor instead.
 func (*EnrollIPCPResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{25}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *EnrollIPCPResponse) GetLayer() *Layer {
@@ -1945,7 +2154,7 @@ type ConnectIPCPRequest struct {
 
 func (x *ConnectIPCPRequest) Reset() {
 	*x = ConnectIPCPRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[26]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1957,7 +2166,7 @@ func (x *ConnectIPCPRequest) String() string {
 func (*ConnectIPCPRequest) ProtoMessage() {}
 
 func (x *ConnectIPCPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[26]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1970,7 +2179,7 @@ func (x *ConnectIPCPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectIPCPRequest.ProtoReflect.Descriptor instead.
 func (*ConnectIPCPRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{26}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ConnectIPCPRequest) GetPid() int32 {
@@ -2009,7 +2218,7 @@ type ConnectIPCPResponse struct {
 
 func (x *ConnectIPCPResponse) Reset() {
 	*x = ConnectIPCPResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[27]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2021,7 +2230,7 @@ func (x *ConnectIPCPResponse) String() string {
 func (*ConnectIPCPResponse) ProtoMessage() {}
 
 func (x *ConnectIPCPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[27]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2034,7 +2243,7 @@ func (x *ConnectIPCPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectIPCPResponse.ProtoReflect.Descriptor instead.
 func (*ConnectIPCPResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{27}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{29}
 }
 
 type DisconnectIPCPRequest struct {
@@ -2048,7 +2257,7 @@ type DisconnectIPCPRequest struct {
 
 func (x *DisconnectIPCPRequest) Reset() {
 	*x = DisconnectIPCPRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[28]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +2269,7 @@ func (x *DisconnectIPCPRequest) String() string {
 func (*DisconnectIPCPRequest) ProtoMessage() {}
 
 func (x *DisconnectIPCPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[28]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +2282,7 @@ func (x *DisconnectIPCPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectIPCPRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectIPCPRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{28}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DisconnectIPCPRequest) GetPid() int32 {
@@ -2105,7 +2314,7 @@ type DisconnectIPCPResponse struct {
 
 func (x *DisconnectIPCPResponse) Reset() {
 	*x = DisconnectIPCPResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[29]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2326,7 @@ func (x *DisconnectIPCPResponse) String() string {
 func (*DisconnectIPCPResponse) ProtoMessage() {}
 
 func (x *DisconnectIPCPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[29]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2339,7 @@ func (x *DisconnectIPCPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectIPCPResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectIPCPResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{29}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{31}
 }
 
 type ListIPCPsRequest struct {
@@ -2141,7 +2350,7 @@ type ListIPCPsRequest struct {
 
 func (x *ListIPCPsRequest) Reset() {
 	*x = ListIPCPsRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[30]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2153,7 +2362,7 @@ func (x *ListIPCPsRequest) String() string {
 func (*ListIPCPsRequest) ProtoMessage() {}
 
 func (x *ListIPCPsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[30]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2166,7 +2375,7 @@ func (x *ListIPCPsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIPCPsRequest.ProtoReflect.Descriptor instead.
 func (*ListIPCPsRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{30}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{32}
 }
 
 type ListIPCPsResponse struct {
@@ -2178,7 +2387,7 @@ type ListIPCPsResponse struct {
 
 func (x *ListIPCPsResponse) Reset() {
 	*x = ListIPCPsResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[31]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +2399,7 @@ func (x *ListIPCPsResponse) String() string {
 func (*ListIPCPsResponse) ProtoMessage() {}
 
 func (x *ListIPCPsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[31]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +2412,7 @@ func (x *ListIPCPsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListIPCPsResponse.ProtoReflect.Descriptor instead.
 func (*ListIPCPsResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{31}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ListIPCPsResponse) GetIpcps() []*IPCP {
@@ -2222,7 +2431,7 @@ type ShowIPCPRequest struct {
 
 func (x *ShowIPCPRequest) Reset() {
 	*x = ShowIPCPRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[32]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2443,7 @@ func (x *ShowIPCPRequest) String() string {
 func (*ShowIPCPRequest) ProtoMessage() {}
 
 func (x *ShowIPCPRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[32]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +2456,7 @@ func (x *ShowIPCPRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIPCPRequest.ProtoReflect.Descriptor instead.
 func (*ShowIPCPRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{32}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ShowIPCPRequest) GetPid() int32 {
@@ -2266,7 +2475,7 @@ type ShowIPCPResponse struct {
 
 func (x *ShowIPCPResponse) Reset() {
 	*x = ShowIPCPResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[33]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2278,7 +2487,7 @@ func (x *ShowIPCPResponse) String() string {
 func (*ShowIPCPResponse) ProtoMessage() {}
 
 func (x *ShowIPCPResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[33]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2291,7 +2500,7 @@ func (x *ShowIPCPResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowIPCPResponse.ProtoReflect.Descriptor instead.
 func (*ShowIPCPResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{33}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ShowIPCPResponse) GetComponents() *structpb.Struct {
@@ -2307,13 +2516,16 @@ type CreateNameRequest struct {
 	Balance       Balance_Word           `protobuf:"varint,2,opt,name=balance,proto3,enum=ouroboros.v1.Balance_Word" json:"balance,omitempty"`
 	Server        *SecPaths              `protobuf:"bytes,3,opt,name=server,proto3" json:"server,omitempty"`
 	Client        *SecPaths              `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"`
+	ServerDemand  Demand_Word            `protobuf:"varint,5,opt,name=server_demand,json=serverDemand,proto3,enum=ouroboros.v1.Demand_Word" json:"server_demand,omitempty"`
+	ClientDemand  Demand_Word            `protobuf:"varint,6,opt,name=client_demand,json=clientDemand,proto3,enum=ouroboros.v1.Demand_Word" json:"client_demand,omitempty"`
+	Allow         []string               `protobuf:"bytes,7,rep,name=allow,proto3" json:"allow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CreateNameRequest) Reset() {
 	*x = CreateNameRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[34]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2537,7 @@ func (x *CreateNameRequest) String() string {
 func (*CreateNameRequest) ProtoMessage() {}
 
 func (x *CreateNameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[34]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2550,7 @@ func (x *CreateNameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateNameRequest.ProtoReflect.Descriptor instead.
 func (*CreateNameRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{34}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CreateNameRequest) GetName() string {
@@ -2369,6 +2581,27 @@ func (x *CreateNameRequest) GetClient() *SecPaths {
 	return nil
 }
 
+func (x *CreateNameRequest) GetServerDemand() Demand_Word {
+	if x != nil {
+		return x.ServerDemand
+	}
+	return Demand_DEFAULT
+}
+
+func (x *CreateNameRequest) GetClientDemand() Demand_Word {
+	if x != nil {
+		return x.ClientDemand
+	}
+	return Demand_DEFAULT
+}
+
+func (x *CreateNameRequest) GetAllow() []string {
+	if x != nil {
+		return x.Allow
+	}
+	return nil
+}
+
 type CreateNameResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2377,7 +2610,7 @@ type CreateNameResponse struct {
 
 func (x *CreateNameResponse) Reset() {
 	*x = CreateNameResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[35]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +2622,7 @@ func (x *CreateNameResponse) String() string {
 func (*CreateNameResponse) ProtoMessage() {}
 
 func (x *CreateNameResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[35]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +2635,232 @@ func (x *CreateNameResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateNameResponse.ProtoReflect.Descriptor instead.
 func (*CreateNameResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{35}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{37}
+}
+
+// SetNameRequest changes what is given and keeps the rest.
+type SetNameRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Balance       *Balance_Word          `protobuf:"varint,2,opt,name=balance,proto3,enum=ouroboros.v1.Balance_Word,oneof" json:"balance,omitempty"`
+	Server        *SideChange            `protobuf:"bytes,3,opt,name=server,proto3" json:"server,omitempty"`
+	Client        *SideChange            `protobuf:"bytes,4,opt,name=client,proto3" json:"client,omitempty"`
+	Allow         *AllowList             `protobuf:"bytes,5,opt,name=allow,proto3" json:"allow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetNameRequest) Reset() {
+	*x = SetNameRequest{}
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetNameRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetNameRequest) ProtoMessage() {}
+
+func (x *SetNameRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetNameRequest.ProtoReflect.Descriptor instead.
+func (*SetNameRequest) Descriptor() ([]byte, []int) {
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SetNameRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetNameRequest) GetBalance() Balance_Word {
+	if x != nil && x.Balance != nil {
+		return *x.Balance
+	}
+	return Balance_ROUND_ROBIN
+}
+
+func (x *SetNameRequest) GetServer() *SideChange {
+	if x != nil {
+		return x.Server
+	}
+	return nil
+}
+
+func (x *SetNameRequest) GetClient() *SideChange {
+	if x != nil {
+		return x.Client
+	}
+	return nil
+}
+
+func (x *SetNameRequest) GetAllow() *AllowList {
+	if x != nil {
+		return x.Allow
+	}
+	return nil
+}
+
+type SideChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Enc           *string                `protobuf:"bytes,1,opt,name=enc,proto3,oneof" json:"enc,omitempty"` // empty = the place that the node has for the name
+	Key           *string                `protobuf:"bytes,2,opt,name=key,proto3,oneof" json:"key,omitempty"`
+	Crt           *string                `protobuf:"bytes,3,opt,name=crt,proto3,oneof" json:"crt,omitempty"`
+	Demand        *Demand_Word           `protobuf:"varint,4,opt,name=demand,proto3,enum=ouroboros.v1.Demand_Word,oneof" json:"demand,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SideChange) Reset() {
+	*x = SideChange{}
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SideChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SideChange) ProtoMessage() {}
+
+func (x *SideChange) ProtoReflect() protoreflect.Message {
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SideChange.ProtoReflect.Descriptor instead.
+func (*SideChange) Descriptor() ([]byte, []int) {
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SideChange) GetEnc() string {
+	if x != nil && x.Enc != nil {
+		return *x.Enc
+	}
+	return ""
+}
+
+func (x *SideChange) GetKey() string {
+	if x != nil && x.Key != nil {
+		return *x.Key
+	}
+	return ""
+}
+
+func (x *SideChange) GetCrt() string {
+	if x != nil && x.Crt != nil {
+		return *x.Crt
+	}
+	return ""
+}
+
+func (x *SideChange) GetDemand() Demand_Word {
+	if x != nil && x.Demand != nil {
+		return *x.Demand
+	}
+	return Demand_DEFAULT
+}
+
+type AllowList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Names         []string               `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"` // none = all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllowList) Reset() {
+	*x = AllowList{}
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllowList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllowList) ProtoMessage() {}
+
+func (x *AllowList) ProtoReflect() protoreflect.Message {
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllowList.ProtoReflect.Descriptor instead.
+func (*AllowList) Descriptor() ([]byte, []int) {
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *AllowList) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+type SetNameResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetNameResponse) Reset() {
+	*x = SetNameResponse{}
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetNameResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetNameResponse) ProtoMessage() {}
+
+func (x *SetNameResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetNameResponse.ProtoReflect.Descriptor instead.
+func (*SetNameResponse) Descriptor() ([]byte, []int) {
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{41}
 }
 
 type DestroyNameRequest struct {
@@ -2414,7 +2872,7 @@ type DestroyNameRequest struct {
 
 func (x *DestroyNameRequest) Reset() {
 	*x = DestroyNameRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[36]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2426,7 +2884,7 @@ func (x *DestroyNameRequest) String() string {
 func (*DestroyNameRequest) ProtoMessage() {}
 
 func (x *DestroyNameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[36]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2439,7 +2897,7 @@ func (x *DestroyNameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyNameRequest.ProtoReflect.Descriptor instead.
 func (*DestroyNameRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{36}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DestroyNameRequest) GetName() string {
@@ -2457,7 +2915,7 @@ type DestroyNameResponse struct {
 
 func (x *DestroyNameResponse) Reset() {
 	*x = DestroyNameResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[37]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2927,7 @@ func (x *DestroyNameResponse) String() string {
 func (*DestroyNameResponse) ProtoMessage() {}
 
 func (x *DestroyNameResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[37]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2940,7 @@ func (x *DestroyNameResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyNameResponse.ProtoReflect.Descriptor instead.
 func (*DestroyNameResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{37}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{43}
 }
 
 type ListNamesRequest struct {
@@ -2493,7 +2951,7 @@ type ListNamesRequest struct {
 
 func (x *ListNamesRequest) Reset() {
 	*x = ListNamesRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[38]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2505,7 +2963,7 @@ func (x *ListNamesRequest) String() string {
 func (*ListNamesRequest) ProtoMessage() {}
 
 func (x *ListNamesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[38]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2518,7 +2976,7 @@ func (x *ListNamesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamesRequest.ProtoReflect.Descriptor instead.
 func (*ListNamesRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{38}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{44}
 }
 
 type ListNamesResponse struct {
@@ -2530,7 +2988,7 @@ type ListNamesResponse struct {
 
 func (x *ListNamesResponse) Reset() {
 	*x = ListNamesResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[39]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +3000,7 @@ func (x *ListNamesResponse) String() string {
 func (*ListNamesResponse) ProtoMessage() {}
 
 func (x *ListNamesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[39]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +3013,7 @@ func (x *ListNamesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNamesResponse.ProtoReflect.Descriptor instead.
 func (*ListNamesResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{39}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListNamesResponse) GetNames() []*Name {
@@ -2575,7 +3033,7 @@ type RegNameRequest struct {
 
 func (x *RegNameRequest) Reset() {
 	*x = RegNameRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[40]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2587,7 +3045,7 @@ func (x *RegNameRequest) String() string {
 func (*RegNameRequest) ProtoMessage() {}
 
 func (x *RegNameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[40]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2600,7 +3058,7 @@ func (x *RegNameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegNameRequest.ProtoReflect.Descriptor instead.
 func (*RegNameRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{40}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RegNameRequest) GetName() string {
@@ -2625,7 +3083,7 @@ type RegNameResponse struct {
 
 func (x *RegNameResponse) Reset() {
 	*x = RegNameResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[41]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2637,7 +3095,7 @@ func (x *RegNameResponse) String() string {
 func (*RegNameResponse) ProtoMessage() {}
 
 func (x *RegNameResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[41]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2650,7 +3108,7 @@ func (x *RegNameResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegNameResponse.ProtoReflect.Descriptor instead.
 func (*RegNameResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{41}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{47}
 }
 
 type UnregNameRequest struct {
@@ -2663,7 +3121,7 @@ type UnregNameRequest struct {
 
 func (x *UnregNameRequest) Reset() {
 	*x = UnregNameRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[42]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +3133,7 @@ func (x *UnregNameRequest) String() string {
 func (*UnregNameRequest) ProtoMessage() {}
 
 func (x *UnregNameRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[42]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2688,7 +3146,7 @@ func (x *UnregNameRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnregNameRequest.ProtoReflect.Descriptor instead.
 func (*UnregNameRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{42}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *UnregNameRequest) GetName() string {
@@ -2713,7 +3171,7 @@ type UnregNameResponse struct {
 
 func (x *UnregNameResponse) Reset() {
 	*x = UnregNameResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[43]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2725,7 +3183,7 @@ func (x *UnregNameResponse) String() string {
 func (*UnregNameResponse) ProtoMessage() {}
 
 func (x *UnregNameResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[43]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2738,7 +3196,7 @@ func (x *UnregNameResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnregNameResponse.ProtoReflect.Descriptor instead.
 func (*UnregNameResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{43}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{49}
 }
 
 type BindProgramRequest struct {
@@ -2753,7 +3211,7 @@ type BindProgramRequest struct {
 
 func (x *BindProgramRequest) Reset() {
 	*x = BindProgramRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[44]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2765,7 +3223,7 @@ func (x *BindProgramRequest) String() string {
 func (*BindProgramRequest) ProtoMessage() {}
 
 func (x *BindProgramRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[44]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2778,7 +3236,7 @@ func (x *BindProgramRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindProgramRequest.ProtoReflect.Descriptor instead.
 func (*BindProgramRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{44}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *BindProgramRequest) GetProgram() string {
@@ -2817,7 +3275,7 @@ type BindProgramResponse struct {
 
 func (x *BindProgramResponse) Reset() {
 	*x = BindProgramResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[45]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2829,7 +3287,7 @@ func (x *BindProgramResponse) String() string {
 func (*BindProgramResponse) ProtoMessage() {}
 
 func (x *BindProgramResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[45]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2842,7 +3300,7 @@ func (x *BindProgramResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindProgramResponse.ProtoReflect.Descriptor instead.
 func (*BindProgramResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{45}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{51}
 }
 
 type UnbindProgramRequest struct {
@@ -2855,7 +3313,7 @@ type UnbindProgramRequest struct {
 
 func (x *UnbindProgramRequest) Reset() {
 	*x = UnbindProgramRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[46]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2867,7 +3325,7 @@ func (x *UnbindProgramRequest) String() string {
 func (*UnbindProgramRequest) ProtoMessage() {}
 
 func (x *UnbindProgramRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[46]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2880,7 +3338,7 @@ func (x *UnbindProgramRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbindProgramRequest.ProtoReflect.Descriptor instead.
 func (*UnbindProgramRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{46}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UnbindProgramRequest) GetProgram() string {
@@ -2905,7 +3363,7 @@ type UnbindProgramResponse struct {
 
 func (x *UnbindProgramResponse) Reset() {
 	*x = UnbindProgramResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[47]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2917,7 +3375,7 @@ func (x *UnbindProgramResponse) String() string {
 func (*UnbindProgramResponse) ProtoMessage() {}
 
 func (x *UnbindProgramResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[47]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2930,7 +3388,7 @@ func (x *UnbindProgramResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbindProgramResponse.ProtoReflect.Descriptor instead.
 func (*UnbindProgramResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{47}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{53}
 }
 
 type BindProcessRequest struct {
@@ -2943,7 +3401,7 @@ type BindProcessRequest struct {
 
 func (x *BindProcessRequest) Reset() {
 	*x = BindProcessRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[48]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2955,7 +3413,7 @@ func (x *BindProcessRequest) String() string {
 func (*BindProcessRequest) ProtoMessage() {}
 
 func (x *BindProcessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[48]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2968,7 +3426,7 @@ func (x *BindProcessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindProcessRequest.ProtoReflect.Descriptor instead.
 func (*BindProcessRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{48}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *BindProcessRequest) GetPid() int32 {
@@ -2993,7 +3451,7 @@ type BindProcessResponse struct {
 
 func (x *BindProcessResponse) Reset() {
 	*x = BindProcessResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[49]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3463,7 @@ func (x *BindProcessResponse) String() string {
 func (*BindProcessResponse) ProtoMessage() {}
 
 func (x *BindProcessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[49]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3476,7 @@ func (x *BindProcessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BindProcessResponse.ProtoReflect.Descriptor instead.
 func (*BindProcessResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{49}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{55}
 }
 
 type UnbindProcessRequest struct {
@@ -3031,7 +3489,7 @@ type UnbindProcessRequest struct {
 
 func (x *UnbindProcessRequest) Reset() {
 	*x = UnbindProcessRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[50]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3043,7 +3501,7 @@ func (x *UnbindProcessRequest) String() string {
 func (*UnbindProcessRequest) ProtoMessage() {}
 
 func (x *UnbindProcessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[50]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3056,7 +3514,7 @@ func (x *UnbindProcessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbindProcessRequest.ProtoReflect.Descriptor instead.
 func (*UnbindProcessRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{50}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *UnbindProcessRequest) GetPid() int32 {
@@ -3081,7 +3539,7 @@ type UnbindProcessResponse struct {
 
 func (x *UnbindProcessResponse) Reset() {
 	*x = UnbindProcessResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[51]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3093,7 +3551,7 @@ func (x *UnbindProcessResponse) String() string {
 func (*UnbindProcessResponse) ProtoMessage() {}
 
 func (x *UnbindProcessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[51]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3106,7 +3564,7 @@ func (x *UnbindProcessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnbindProcessResponse.ProtoReflect.Descriptor instead.
 func (*UnbindProcessResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{51}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{57}
 }
 
 type ListProgramsRequest struct {
@@ -3117,7 +3575,7 @@ type ListProgramsRequest struct {
 
 func (x *ListProgramsRequest) Reset() {
 	*x = ListProgramsRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[52]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3587,7 @@ func (x *ListProgramsRequest) String() string {
 func (*ListProgramsRequest) ProtoMessage() {}
 
 func (x *ListProgramsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[52]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3600,7 @@ func (x *ListProgramsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProgramsRequest.ProtoReflect.Descriptor instead.
 func (*ListProgramsRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{52}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{58}
 }
 
 type ListProgramsResponse struct {
@@ -3154,7 +3612,7 @@ type ListProgramsResponse struct {
 
 func (x *ListProgramsResponse) Reset() {
 	*x = ListProgramsResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[53]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3166,7 +3624,7 @@ func (x *ListProgramsResponse) String() string {
 func (*ListProgramsResponse) ProtoMessage() {}
 
 func (x *ListProgramsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[53]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3179,7 +3637,7 @@ func (x *ListProgramsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProgramsResponse.ProtoReflect.Descriptor instead.
 func (*ListProgramsResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{53}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListProgramsResponse) GetPrograms() []*Program {
@@ -3197,7 +3655,7 @@ type ListProcessesRequest struct {
 
 func (x *ListProcessesRequest) Reset() {
 	*x = ListProcessesRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[54]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3667,7 @@ func (x *ListProcessesRequest) String() string {
 func (*ListProcessesRequest) ProtoMessage() {}
 
 func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[54]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3680,7 @@ func (x *ListProcessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesRequest.ProtoReflect.Descriptor instead.
 func (*ListProcessesRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{54}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{60}
 }
 
 type ListProcessesResponse struct {
@@ -3234,7 +3692,7 @@ type ListProcessesResponse struct {
 
 func (x *ListProcessesResponse) Reset() {
 	*x = ListProcessesResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[55]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3246,7 +3704,7 @@ func (x *ListProcessesResponse) String() string {
 func (*ListProcessesResponse) ProtoMessage() {}
 
 func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[55]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3259,7 +3717,7 @@ func (x *ListProcessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProcessesResponse.ProtoReflect.Descriptor instead.
 func (*ListProcessesResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{55}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListProcessesResponse) GetProcesses() []*Process {
@@ -3277,7 +3735,7 @@ type ListFlowsRequest struct {
 
 func (x *ListFlowsRequest) Reset() {
 	*x = ListFlowsRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[56]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3747,7 @@ func (x *ListFlowsRequest) String() string {
 func (*ListFlowsRequest) ProtoMessage() {}
 
 func (x *ListFlowsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[56]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3760,7 @@ func (x *ListFlowsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFlowsRequest.ProtoReflect.Descriptor instead.
 func (*ListFlowsRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{56}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{62}
 }
 
 type ListFlowsResponse struct {
@@ -3314,7 +3772,7 @@ type ListFlowsResponse struct {
 
 func (x *ListFlowsResponse) Reset() {
 	*x = ListFlowsResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[57]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3326,7 +3784,7 @@ func (x *ListFlowsResponse) String() string {
 func (*ListFlowsResponse) ProtoMessage() {}
 
 func (x *ListFlowsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[57]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3339,7 +3797,7 @@ func (x *ListFlowsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListFlowsResponse.ProtoReflect.Descriptor instead.
 func (*ListFlowsResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{57}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListFlowsResponse) GetFlows() []*Flow {
@@ -3357,7 +3815,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[58]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3369,7 +3827,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[58]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3382,7 +3840,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{58}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{64}
 }
 
 type StatusResponse struct {
@@ -3400,7 +3858,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[59]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3412,7 +3870,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[59]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3425,7 +3883,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{59}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *StatusResponse) GetVersion() string {
@@ -3485,7 +3943,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[60]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3497,7 +3955,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[60]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3510,7 +3968,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{60}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{66}
 }
 
 type WatchResponse struct {
@@ -3529,7 +3987,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[61]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3541,7 +3999,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ouroboros_v1_irm_proto_msgTypes[61]
+	mi := &file_ouroboros_v1_irm_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3554,7 +4012,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{61}
+	return file_ouroboros_v1_irm_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *WatchResponse) GetTime() *timestamppb.Timestamp {
@@ -3650,7 +4108,15 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\x04Word\x12\b\n" +
 	"\x04NONE\x10\x00\x12\n" +
 	"\n" +
-	"\x06MB_ECN\x10\x01\"H\n" +
+	"\x06MB_ECN\x10\x01\"N\n" +
+	"\x06Demand\"D\n" +
+	"\x04Word\x12\v\n" +
+	"\aDEFAULT\x10\x00\x12\v\n" +
+	"\aNOTHING\x10\x01\x12\b\n" +
+	"\x04AUTH\x10\x02\x12\x0e\n" +
+	"\n" +
+	"ENCRYPTION\x10\x03\x12\b\n" +
+	"\x04BOTH\x10\x04\"H\n" +
 	"\x05Layer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12+\n" +
 	"\x04hash\x18\x02 \x01(\x0e2\x17.ouroboros.v1.Hash.WordR\x04hash\"\x97\x02\n" +
@@ -3720,7 +4186,7 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\bSecPaths\x12\x10\n" +
 	"\x03enc\x18\x01 \x01(\tR\x03enc\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x10\n" +
-	"\x03crt\x18\x03 \x01(\tR\x03crt\"\xe8\x02\n" +
+	"\x03crt\x18\x03 \x01(\tR\x03crt\"\x9a\x04\n" +
 	"\x04Name\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
 	"\abalance\x18\x02 \x01(\x0e2\x1a.ouroboros.v1.Balance.WordR\abalance\x12.\n" +
@@ -3729,7 +4195,12 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\rregistrations\x18\x05 \x03(\v2\x1a.ouroboros.v1.RegistrationR\rregistrations\x128\n" +
 	"\bprograms\x18\x06 \x03(\v2\x1c.ouroboros.v1.ProgramBindingR\bprograms\x12\x1c\n" +
 	"\tprocesses\x18\a \x03(\x05R\tprocesses\x12\x1c\n" +
-	"\taccepting\x18\b \x01(\x05R\taccepting\"^\n" +
+	"\taccepting\x18\b \x01(\x05R\taccepting\x12>\n" +
+	"\rserver_demand\x18\t \x01(\x0e2\x19.ouroboros.v1.Demand.WordR\fserverDemand\x12>\n" +
+	"\rclient_demand\x18\n" +
+	" \x01(\x0e2\x19.ouroboros.v1.Demand.WordR\fclientDemand\x12\x14\n" +
+	"\x05allow\x18\v \x03(\tR\x05allow\x12\x1a\n" +
+	"\bproblems\x18\f \x03(\tR\bproblems\"^\n" +
 	"\fRegistration\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x12\n" +
 	"\x04ipcp\x18\x02 \x01(\tR\x04ipcp\x12\x14\n" +
@@ -3752,7 +4223,7 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\aaccepts\x18\x06 \x01(\x05R\aaccepts\x12\x12\n" +
 	"\x04ipcp\x18\a \x01(\bR\x04ipcp\x12\x12\n" +
 	"\x04auto\x18\b \x01(\bR\x04auto\x120\n" +
-	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xbe\x02\n" +
+	"\x05since\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xf8\x02\n" +
 	"\x04Flow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x12\n" +
@@ -3767,7 +4238,17 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\x03mpl\x18\t \x01(\v2\x19.google.protobuf.DurationR\x03mpl\x120\n" +
 	"\x05since\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x10\n" +
-	"\x03mtu\x18\v \x01(\x05R\x03mtu\"\xb6\x01\n" +
+	"\x03mtu\x18\v \x01(\x05R\x03mtu\x128\n" +
+	"\n" +
+	"protection\x18\f \x01(\v2\x18.ouroboros.v1.ProtectionR\n" +
+	"protection\"\x82\x01\n" +
+	"\n" +
+	"Protection\x12\x16\n" +
+	"\x06cipher\x18\x01 \x01(\tR\x06cipher\x12\x1a\n" +
+	"\bexchange\x18\x02 \x01(\tR\bexchange\x12\x10\n" +
+	"\x03kdf\x18\x03 \x01(\tR\x03kdf\x12\x16\n" +
+	"\x06client\x18\x04 \x01(\tR\x06client\x12\x16\n" +
+	"\x06server\x18\x05 \x01(\tR\x06server\"\xb6\x01\n" +
 	"\x04IPCP\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12/\n" +
@@ -3812,13 +4293,37 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\x10ShowIPCPResponse\x127\n" +
 	"\n" +
 	"components\x18\x01 \x01(\v2\x17.google.protobuf.StructR\n" +
-	"components\"\xbd\x01\n" +
+	"components\"\xd3\x02\n" +
 	"\x11CreateNameRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x124\n" +
 	"\abalance\x18\x02 \x01(\x0e2\x1a.ouroboros.v1.Balance.WordR\abalance\x12.\n" +
 	"\x06server\x18\x03 \x01(\v2\x16.ouroboros.v1.SecPathsR\x06server\x12.\n" +
-	"\x06client\x18\x04 \x01(\v2\x16.ouroboros.v1.SecPathsR\x06client\"\x14\n" +
-	"\x12CreateNameResponse\"(\n" +
+	"\x06client\x18\x04 \x01(\v2\x16.ouroboros.v1.SecPathsR\x06client\x12>\n" +
+	"\rserver_demand\x18\x05 \x01(\x0e2\x19.ouroboros.v1.Demand.WordR\fserverDemand\x12>\n" +
+	"\rclient_demand\x18\x06 \x01(\x0e2\x19.ouroboros.v1.Demand.WordR\fclientDemand\x12\x14\n" +
+	"\x05allow\x18\a \x03(\tR\x05allow\"\x14\n" +
+	"\x12CreateNameResponse\"\xfe\x01\n" +
+	"\x0eSetNameRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x129\n" +
+	"\abalance\x18\x02 \x01(\x0e2\x1a.ouroboros.v1.Balance.WordH\x00R\abalance\x88\x01\x01\x120\n" +
+	"\x06server\x18\x03 \x01(\v2\x18.ouroboros.v1.SideChangeR\x06server\x120\n" +
+	"\x06client\x18\x04 \x01(\v2\x18.ouroboros.v1.SideChangeR\x06client\x12-\n" +
+	"\x05allow\x18\x05 \x01(\v2\x17.ouroboros.v1.AllowListR\x05allowB\n" +
+	"\n" +
+	"\b_balance\"\xac\x01\n" +
+	"\n" +
+	"SideChange\x12\x15\n" +
+	"\x03enc\x18\x01 \x01(\tH\x00R\x03enc\x88\x01\x01\x12\x15\n" +
+	"\x03key\x18\x02 \x01(\tH\x01R\x03key\x88\x01\x01\x12\x15\n" +
+	"\x03crt\x18\x03 \x01(\tH\x02R\x03crt\x88\x01\x01\x126\n" +
+	"\x06demand\x18\x04 \x01(\x0e2\x19.ouroboros.v1.Demand.WordH\x03R\x06demand\x88\x01\x01B\x06\n" +
+	"\x04_encB\x06\n" +
+	"\x04_keyB\x06\n" +
+	"\x04_crtB\t\n" +
+	"\a_demand\"!\n" +
+	"\tAllowList\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"\x11\n" +
+	"\x0fSetNameResponse\"(\n" +
 	"\x12DestroyNameRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x15\n" +
 	"\x13DestroyNameResponse\"\x12\n" +
@@ -3881,7 +4386,7 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\x03pid\x18\x05 \x01(\x05R\x03pid\x12\x12\n" +
 	"\x04flow\x18\x06 \x01(\x05R\x04flow\x12\x14\n" +
 	"\x05layer\x18\a \x01(\tR\x05layer\x12\x16\n" +
-	"\x06detail\x18\b \x01(\tR\x06detail2\x8c\x0e\n" +
+	"\x06detail\x18\b \x01(\tR\x06detail2\xd4\x0e\n" +
 	"\x03Irm\x12O\n" +
 	"\n" +
 	"CreateIPCP\x12\x1f.ouroboros.v1.CreateIPCPRequest\x1a .ouroboros.v1.CreateIPCPResponse\x12R\n" +
@@ -3894,7 +4399,8 @@ const file_ouroboros_v1_irm_proto_rawDesc = "" +
 	"\tListIPCPs\x12\x1e.ouroboros.v1.ListIPCPsRequest\x1a\x1f.ouroboros.v1.ListIPCPsResponse\x12I\n" +
 	"\bShowIPCP\x12\x1d.ouroboros.v1.ShowIPCPRequest\x1a\x1e.ouroboros.v1.ShowIPCPResponse\x12O\n" +
 	"\n" +
-	"CreateName\x12\x1f.ouroboros.v1.CreateNameRequest\x1a .ouroboros.v1.CreateNameResponse\x12R\n" +
+	"CreateName\x12\x1f.ouroboros.v1.CreateNameRequest\x1a .ouroboros.v1.CreateNameResponse\x12F\n" +
+	"\aSetName\x12\x1c.ouroboros.v1.SetNameRequest\x1a\x1d.ouroboros.v1.SetNameResponse\x12R\n" +
 	"\vDestroyName\x12 .ouroboros.v1.DestroyNameRequest\x1a!.ouroboros.v1.DestroyNameResponse\x12L\n" +
 	"\tListNames\x12\x1e.ouroboros.v1.ListNamesRequest\x1a\x1f.ouroboros.v1.ListNamesResponse\x12F\n" +
 	"\aRegName\x12\x1c.ouroboros.v1.RegNameRequest\x1a\x1d.ouroboros.v1.RegNameResponse\x12L\n" +
@@ -3921,168 +4427,187 @@ func file_ouroboros_v1_irm_proto_rawDescGZIP() []byte {
 	return file_ouroboros_v1_irm_proto_rawDescData
 }
 
-var file_ouroboros_v1_irm_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_ouroboros_v1_irm_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_ouroboros_v1_irm_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_ouroboros_v1_irm_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_ouroboros_v1_irm_proto_goTypes = []any{
 	(IPCPType_Word)(0),             // 0: ouroboros.v1.IPCPType.Word
 	(Hash_Word)(0),                 // 1: ouroboros.v1.Hash.Word
 	(Balance_Word)(0),              // 2: ouroboros.v1.Balance.Word
 	(Routing_Word)(0),              // 3: ouroboros.v1.Routing.Word
 	(Congestion_Word)(0),           // 4: ouroboros.v1.Congestion.Word
-	(*IPCPType)(nil),               // 5: ouroboros.v1.IPCPType
-	(*Hash)(nil),                   // 6: ouroboros.v1.Hash
-	(*Balance)(nil),                // 7: ouroboros.v1.Balance
-	(*Routing)(nil),                // 8: ouroboros.v1.Routing
-	(*Congestion)(nil),             // 9: ouroboros.v1.Congestion
-	(*Layer)(nil),                  // 10: ouroboros.v1.Layer
-	(*Config)(nil),                 // 11: ouroboros.v1.Config
-	(*EthConfig)(nil),              // 12: ouroboros.v1.EthConfig
-	(*UDPConfig)(nil),              // 13: ouroboros.v1.UDPConfig
-	(*UnicastConfig)(nil),          // 14: ouroboros.v1.UnicastConfig
-	(*SecPaths)(nil),               // 15: ouroboros.v1.SecPaths
-	(*Name)(nil),                   // 16: ouroboros.v1.Name
-	(*Registration)(nil),           // 17: ouroboros.v1.Registration
-	(*ProgramBinding)(nil),         // 18: ouroboros.v1.ProgramBinding
-	(*Program)(nil),                // 19: ouroboros.v1.Program
-	(*Process)(nil),                // 20: ouroboros.v1.Process
-	(*Flow)(nil),                   // 21: ouroboros.v1.Flow
-	(*IPCP)(nil),                   // 22: ouroboros.v1.IPCP
-	(*CreateIPCPRequest)(nil),      // 23: ouroboros.v1.CreateIPCPRequest
-	(*CreateIPCPResponse)(nil),     // 24: ouroboros.v1.CreateIPCPResponse
-	(*DestroyIPCPRequest)(nil),     // 25: ouroboros.v1.DestroyIPCPRequest
-	(*DestroyIPCPResponse)(nil),    // 26: ouroboros.v1.DestroyIPCPResponse
-	(*BootstrapIPCPRequest)(nil),   // 27: ouroboros.v1.BootstrapIPCPRequest
-	(*BootstrapIPCPResponse)(nil),  // 28: ouroboros.v1.BootstrapIPCPResponse
-	(*EnrollIPCPRequest)(nil),      // 29: ouroboros.v1.EnrollIPCPRequest
-	(*EnrollIPCPResponse)(nil),     // 30: ouroboros.v1.EnrollIPCPResponse
-	(*ConnectIPCPRequest)(nil),     // 31: ouroboros.v1.ConnectIPCPRequest
-	(*ConnectIPCPResponse)(nil),    // 32: ouroboros.v1.ConnectIPCPResponse
-	(*DisconnectIPCPRequest)(nil),  // 33: ouroboros.v1.DisconnectIPCPRequest
-	(*DisconnectIPCPResponse)(nil), // 34: ouroboros.v1.DisconnectIPCPResponse
-	(*ListIPCPsRequest)(nil),       // 35: ouroboros.v1.ListIPCPsRequest
-	(*ListIPCPsResponse)(nil),      // 36: ouroboros.v1.ListIPCPsResponse
-	(*ShowIPCPRequest)(nil),        // 37: ouroboros.v1.ShowIPCPRequest
-	(*ShowIPCPResponse)(nil),       // 38: ouroboros.v1.ShowIPCPResponse
-	(*CreateNameRequest)(nil),      // 39: ouroboros.v1.CreateNameRequest
-	(*CreateNameResponse)(nil),     // 40: ouroboros.v1.CreateNameResponse
-	(*DestroyNameRequest)(nil),     // 41: ouroboros.v1.DestroyNameRequest
-	(*DestroyNameResponse)(nil),    // 42: ouroboros.v1.DestroyNameResponse
-	(*ListNamesRequest)(nil),       // 43: ouroboros.v1.ListNamesRequest
-	(*ListNamesResponse)(nil),      // 44: ouroboros.v1.ListNamesResponse
-	(*RegNameRequest)(nil),         // 45: ouroboros.v1.RegNameRequest
-	(*RegNameResponse)(nil),        // 46: ouroboros.v1.RegNameResponse
-	(*UnregNameRequest)(nil),       // 47: ouroboros.v1.UnregNameRequest
-	(*UnregNameResponse)(nil),      // 48: ouroboros.v1.UnregNameResponse
-	(*BindProgramRequest)(nil),     // 49: ouroboros.v1.BindProgramRequest
-	(*BindProgramResponse)(nil),    // 50: ouroboros.v1.BindProgramResponse
-	(*UnbindProgramRequest)(nil),   // 51: ouroboros.v1.UnbindProgramRequest
-	(*UnbindProgramResponse)(nil),  // 52: ouroboros.v1.UnbindProgramResponse
-	(*BindProcessRequest)(nil),     // 53: ouroboros.v1.BindProcessRequest
-	(*BindProcessResponse)(nil),    // 54: ouroboros.v1.BindProcessResponse
-	(*UnbindProcessRequest)(nil),   // 55: ouroboros.v1.UnbindProcessRequest
-	(*UnbindProcessResponse)(nil),  // 56: ouroboros.v1.UnbindProcessResponse
-	(*ListProgramsRequest)(nil),    // 57: ouroboros.v1.ListProgramsRequest
-	(*ListProgramsResponse)(nil),   // 58: ouroboros.v1.ListProgramsResponse
-	(*ListProcessesRequest)(nil),   // 59: ouroboros.v1.ListProcessesRequest
-	(*ListProcessesResponse)(nil),  // 60: ouroboros.v1.ListProcessesResponse
-	(*ListFlowsRequest)(nil),       // 61: ouroboros.v1.ListFlowsRequest
-	(*ListFlowsResponse)(nil),      // 62: ouroboros.v1.ListFlowsResponse
-	(*StatusRequest)(nil),          // 63: ouroboros.v1.StatusRequest
-	(*StatusResponse)(nil),         // 64: ouroboros.v1.StatusResponse
-	(*WatchRequest)(nil),           // 65: ouroboros.v1.WatchRequest
-	(*WatchResponse)(nil),          // 66: ouroboros.v1.WatchResponse
-	nil,                            // 67: ouroboros.v1.StatusResponse.CountersEntry
-	(*timestamppb.Timestamp)(nil),  // 68: google.protobuf.Timestamp
-	(*QoS)(nil),                    // 69: ouroboros.v1.QoS
-	(*durationpb.Duration)(nil),    // 70: google.protobuf.Duration
-	(*structpb.Struct)(nil),        // 71: google.protobuf.Struct
+	(Demand_Word)(0),               // 5: ouroboros.v1.Demand.Word
+	(*IPCPType)(nil),               // 6: ouroboros.v1.IPCPType
+	(*Hash)(nil),                   // 7: ouroboros.v1.Hash
+	(*Balance)(nil),                // 8: ouroboros.v1.Balance
+	(*Routing)(nil),                // 9: ouroboros.v1.Routing
+	(*Congestion)(nil),             // 10: ouroboros.v1.Congestion
+	(*Demand)(nil),                 // 11: ouroboros.v1.Demand
+	(*Layer)(nil),                  // 12: ouroboros.v1.Layer
+	(*Config)(nil),                 // 13: ouroboros.v1.Config
+	(*EthConfig)(nil),              // 14: ouroboros.v1.EthConfig
+	(*UDPConfig)(nil),              // 15: ouroboros.v1.UDPConfig
+	(*UnicastConfig)(nil),          // 16: ouroboros.v1.UnicastConfig
+	(*SecPaths)(nil),               // 17: ouroboros.v1.SecPaths
+	(*Name)(nil),                   // 18: ouroboros.v1.Name
+	(*Registration)(nil),           // 19: ouroboros.v1.Registration
+	(*ProgramBinding)(nil),         // 20: ouroboros.v1.ProgramBinding
+	(*Program)(nil),                // 21: ouroboros.v1.Program
+	(*Process)(nil),                // 22: ouroboros.v1.Process
+	(*Flow)(nil),                   // 23: ouroboros.v1.Flow
+	(*Protection)(nil),             // 24: ouroboros.v1.Protection
+	(*IPCP)(nil),                   // 25: ouroboros.v1.IPCP
+	(*CreateIPCPRequest)(nil),      // 26: ouroboros.v1.CreateIPCPRequest
+	(*CreateIPCPResponse)(nil),     // 27: ouroboros.v1.CreateIPCPResponse
+	(*DestroyIPCPRequest)(nil),     // 28: ouroboros.v1.DestroyIPCPRequest
+	(*DestroyIPCPResponse)(nil),    // 29: ouroboros.v1.DestroyIPCPResponse
+	(*BootstrapIPCPRequest)(nil),   // 30: ouroboros.v1.BootstrapIPCPRequest
+	(*BootstrapIPCPResponse)(nil),  // 31: ouroboros.v1.BootstrapIPCPResponse
+	(*EnrollIPCPRequest)(nil),      // 32: ouroboros.v1.EnrollIPCPRequest
+	(*EnrollIPCPResponse)(nil),     // 33: ouroboros.v1.EnrollIPCPResponse
+	(*ConnectIPCPRequest)(nil),     // 34: ouroboros.v1.ConnectIPCPRequest
+	(*ConnectIPCPResponse)(nil),    // 35: ouroboros.v1.ConnectIPCPResponse
+	(*DisconnectIPCPRequest)(nil),  // 36: ouroboros.v1.DisconnectIPCPRequest
+	(*DisconnectIPCPResponse)(nil), // 37: ouroboros.v1.DisconnectIPCPResponse
+	(*ListIPCPsRequest)(nil),       // 38: ouroboros.v1.ListIPCPsRequest
+	(*ListIPCPsResponse)(nil),      // 39: ouroboros.v1.ListIPCPsResponse
+	(*ShowIPCPRequest)(nil),        // 40: ouroboros.v1.ShowIPCPRequest
+	(*ShowIPCPResponse)(nil),       // 41: ouroboros.v1.ShowIPCPResponse
+	(*CreateNameRequest)(nil),      // 42: ouroboros.v1.CreateNameRequest
+	(*CreateNameResponse)(nil),     // 43: ouroboros.v1.CreateNameResponse
+	(*SetNameRequest)(nil),         // 44: ouroboros.v1.SetNameRequest
+	(*SideChange)(nil),             // 45: ouroboros.v1.SideChange
+	(*AllowList)(nil),              // 46: ouroboros.v1.AllowList
+	(*SetNameResponse)(nil),        // 47: ouroboros.v1.SetNameResponse
+	(*DestroyNameRequest)(nil),     // 48: ouroboros.v1.DestroyNameRequest
+	(*DestroyNameResponse)(nil),    // 49: ouroboros.v1.DestroyNameResponse
+	(*ListNamesRequest)(nil),       // 50: ouroboros.v1.ListNamesRequest
+	(*ListNamesResponse)(nil),      // 51: ouroboros.v1.ListNamesResponse
+	(*RegNameRequest)(nil),         // 52: ouroboros.v1.RegNameRequest
+	(*RegNameResponse)(nil),        // 53: ouroboros.v1.RegNameResponse
+	(*UnregNameRequest)(nil),       // 54: ouroboros.v1.UnregNameRequest
+	(*UnregNameResponse)(nil),      // 55: ouroboros.v1.UnregNameResponse
+	(*BindProgramRequest)(nil),     // 56: ouroboros.v1.BindProgramRequest
+	(*BindProgramResponse)(nil),    // 57: ouroboros.v1.BindProgramResponse
+	(*UnbindProgramRequest)(nil),   // 58: ouroboros.v1.UnbindProgramRequest
+	(*UnbindProgramResponse)(nil),  // 59: ouroboros.v1.UnbindProgramResponse
+	(*BindProcessRequest)(nil),     // 60: ouroboros.v1.BindProcessRequest
+	(*BindProcessResponse)(nil),    // 61: ouroboros.v1.BindProcessResponse
+	(*UnbindProcessRequest)(nil),   // 62: ouroboros.v1.UnbindProcessRequest
+	(*UnbindProcessResponse)(nil),  // 63: ouroboros.v1.UnbindProcessResponse
+	(*ListProgramsRequest)(nil),    // 64: ouroboros.v1.ListProgramsRequest
+	(*ListProgramsResponse)(nil),   // 65: ouroboros.v1.ListProgramsResponse
+	(*ListProcessesRequest)(nil),   // 66: ouroboros.v1.ListProcessesRequest
+	(*ListProcessesResponse)(nil),  // 67: ouroboros.v1.ListProcessesResponse
+	(*ListFlowsRequest)(nil),       // 68: ouroboros.v1.ListFlowsRequest
+	(*ListFlowsResponse)(nil),      // 69: ouroboros.v1.ListFlowsResponse
+	(*StatusRequest)(nil),          // 70: ouroboros.v1.StatusRequest
+	(*StatusResponse)(nil),         // 71: ouroboros.v1.StatusResponse
+	(*WatchRequest)(nil),           // 72: ouroboros.v1.WatchRequest
+	(*WatchResponse)(nil),          // 73: ouroboros.v1.WatchResponse
+	nil,                            // 74: ouroboros.v1.StatusResponse.CountersEntry
+	(*timestamppb.Timestamp)(nil),  // 75: google.protobuf.Timestamp
+	(*QoS)(nil),                    // 76: ouroboros.v1.QoS
+	(*durationpb.Duration)(nil),    // 77: google.protobuf.Duration
+	(*structpb.Struct)(nil),        // 78: google.protobuf.Struct
 }
 var file_ouroboros_v1_irm_proto_depIdxs = []int32{
 	1,  // 0: ouroboros.v1.Layer.hash:type_name -> ouroboros.v1.Hash.Word
 	0,  // 1: ouroboros.v1.Config.type:type_name -> ouroboros.v1.IPCPType.Word
 	1,  // 2: ouroboros.v1.Config.hash:type_name -> ouroboros.v1.Hash.Word
-	14, // 3: ouroboros.v1.Config.unicast:type_name -> ouroboros.v1.UnicastConfig
-	12, // 4: ouroboros.v1.Config.eth:type_name -> ouroboros.v1.EthConfig
-	13, // 5: ouroboros.v1.Config.udp:type_name -> ouroboros.v1.UDPConfig
+	16, // 3: ouroboros.v1.Config.unicast:type_name -> ouroboros.v1.UnicastConfig
+	14, // 4: ouroboros.v1.Config.eth:type_name -> ouroboros.v1.EthConfig
+	15, // 5: ouroboros.v1.Config.udp:type_name -> ouroboros.v1.UDPConfig
 	3,  // 6: ouroboros.v1.UnicastConfig.routing:type_name -> ouroboros.v1.Routing.Word
 	4,  // 7: ouroboros.v1.UnicastConfig.congestion:type_name -> ouroboros.v1.Congestion.Word
 	2,  // 8: ouroboros.v1.Name.balance:type_name -> ouroboros.v1.Balance.Word
-	15, // 9: ouroboros.v1.Name.server:type_name -> ouroboros.v1.SecPaths
-	15, // 10: ouroboros.v1.Name.client:type_name -> ouroboros.v1.SecPaths
-	17, // 11: ouroboros.v1.Name.registrations:type_name -> ouroboros.v1.Registration
-	18, // 12: ouroboros.v1.Name.programs:type_name -> ouroboros.v1.ProgramBinding
-	68, // 13: ouroboros.v1.Process.since:type_name -> google.protobuf.Timestamp
-	69, // 14: ouroboros.v1.Flow.qos:type_name -> ouroboros.v1.QoS
-	70, // 15: ouroboros.v1.Flow.mpl:type_name -> google.protobuf.Duration
-	68, // 16: ouroboros.v1.Flow.since:type_name -> google.protobuf.Timestamp
-	0,  // 17: ouroboros.v1.IPCP.type:type_name -> ouroboros.v1.IPCPType.Word
-	1,  // 18: ouroboros.v1.IPCP.hash:type_name -> ouroboros.v1.Hash.Word
-	0,  // 19: ouroboros.v1.CreateIPCPRequest.type:type_name -> ouroboros.v1.IPCPType.Word
-	11, // 20: ouroboros.v1.BootstrapIPCPRequest.config:type_name -> ouroboros.v1.Config
-	10, // 21: ouroboros.v1.BootstrapIPCPResponse.layer:type_name -> ouroboros.v1.Layer
-	10, // 22: ouroboros.v1.EnrollIPCPResponse.layer:type_name -> ouroboros.v1.Layer
-	69, // 23: ouroboros.v1.ConnectIPCPRequest.qos:type_name -> ouroboros.v1.QoS
-	22, // 24: ouroboros.v1.ListIPCPsResponse.ipcps:type_name -> ouroboros.v1.IPCP
-	71, // 25: ouroboros.v1.ShowIPCPResponse.components:type_name -> google.protobuf.Struct
-	2,  // 26: ouroboros.v1.CreateNameRequest.balance:type_name -> ouroboros.v1.Balance.Word
-	15, // 27: ouroboros.v1.CreateNameRequest.server:type_name -> ouroboros.v1.SecPaths
-	15, // 28: ouroboros.v1.CreateNameRequest.client:type_name -> ouroboros.v1.SecPaths
-	16, // 29: ouroboros.v1.ListNamesResponse.names:type_name -> ouroboros.v1.Name
-	19, // 30: ouroboros.v1.ListProgramsResponse.programs:type_name -> ouroboros.v1.Program
-	20, // 31: ouroboros.v1.ListProcessesResponse.processes:type_name -> ouroboros.v1.Process
-	21, // 32: ouroboros.v1.ListFlowsResponse.flows:type_name -> ouroboros.v1.Flow
-	68, // 33: ouroboros.v1.StatusResponse.since:type_name -> google.protobuf.Timestamp
-	67, // 34: ouroboros.v1.StatusResponse.counters:type_name -> ouroboros.v1.StatusResponse.CountersEntry
-	68, // 35: ouroboros.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	23, // 36: ouroboros.v1.Irm.CreateIPCP:input_type -> ouroboros.v1.CreateIPCPRequest
-	25, // 37: ouroboros.v1.Irm.DestroyIPCP:input_type -> ouroboros.v1.DestroyIPCPRequest
-	27, // 38: ouroboros.v1.Irm.BootstrapIPCP:input_type -> ouroboros.v1.BootstrapIPCPRequest
-	29, // 39: ouroboros.v1.Irm.EnrollIPCP:input_type -> ouroboros.v1.EnrollIPCPRequest
-	31, // 40: ouroboros.v1.Irm.ConnectIPCP:input_type -> ouroboros.v1.ConnectIPCPRequest
-	33, // 41: ouroboros.v1.Irm.DisconnectIPCP:input_type -> ouroboros.v1.DisconnectIPCPRequest
-	35, // 42: ouroboros.v1.Irm.ListIPCPs:input_type -> ouroboros.v1.ListIPCPsRequest
-	37, // 43: ouroboros.v1.Irm.ShowIPCP:input_type -> ouroboros.v1.ShowIPCPRequest
-	39, // 44: ouroboros.v1.Irm.CreateName:input_type -> ouroboros.v1.CreateNameRequest
-	41, // 45: ouroboros.v1.Irm.DestroyName:input_type -> ouroboros.v1.DestroyNameRequest
-	43, // 46: ouroboros.v1.Irm.ListNames:input_type -> ouroboros.v1.ListNamesRequest
-	45, // 47: ouroboros.v1.Irm.RegName:input_type -> ouroboros.v1.RegNameRequest
-	47, // 48: ouroboros.v1.Irm.UnregName:input_type -> ouroboros.v1.UnregNameRequest
-	49, // 49: ouroboros.v1.Irm.BindProgram:input_type -> ouroboros.v1.BindProgramRequest
-	51, // 50: ouroboros.v1.Irm.UnbindProgram:input_type -> ouroboros.v1.UnbindProgramRequest
-	53, // 51: ouroboros.v1.Irm.BindProcess:input_type -> ouroboros.v1.BindProcessRequest
-	55, // 52: ouroboros.v1.Irm.UnbindProcess:input_type -> ouroboros.v1.UnbindProcessRequest
-	57, // 53: ouroboros.v1.Irm.ListPrograms:input_type -> ouroboros.v1.ListProgramsRequest
-	59, // 54: ouroboros.v1.Irm.ListProcesses:input_type -> ouroboros.v1.ListProcessesRequest
-	61, // 55: ouroboros.v1.Irm.ListFlows:input_type -> ouroboros.v1.ListFlowsRequest
-	63, // 56: ouroboros.v1.Irm.Status:input_type -> ouroboros.v1.StatusRequest
-	65, // 57: ouroboros.v1.Irm.Watch:input_type -> ouroboros.v1.WatchRequest
-	24, // 58: ouroboros.v1.Irm.CreateIPCP:output_type -> ouroboros.v1.CreateIPCPResponse
-	26, // 59: ouroboros.v1.Irm.DestroyIPCP:output_type -> ouroboros.v1.DestroyIPCPResponse
-	28, // 60: ouroboros.v1.Irm.BootstrapIPCP:output_type -> ouroboros.v1.BootstrapIPCPResponse
-	30, // 61: ouroboros.v1.Irm.EnrollIPCP:output_type -> ouroboros.v1.EnrollIPCPResponse
-	32, // 62: ouroboros.v1.Irm.ConnectIPCP:output_type -> ouroboros.v1.ConnectIPCPResponse
-	34, // 63: ouroboros.v1.Irm.DisconnectIPCP:output_type -> ouroboros.v1.DisconnectIPCPResponse
-	36, // 64: ouroboros.v1.Irm.ListIPCPs:output_type -> ouroboros.v1.ListIPCPsResponse
-	38, // 65: ouroboros.v1.Irm.ShowIPCP:output_type -> ouroboros.v1.ShowIPCPResponse
-	40, // 66: ouroboros.v1.Irm.CreateName:output_type -> ouroboros.v1.CreateNameResponse
-	42, // 67: ouroboros.v1.Irm.DestroyName:output_type -> ouroboros.v1.DestroyNameResponse
-	44, // 68: ouroboros.v1.Irm.ListNames:output_type -> ouroboros.v1.ListNamesResponse
-	46, // 69: ouroboros.v1.Irm.RegName:output_type -> ouroboros.v1.RegNameResponse
-	48, // 70: ouroboros.v1.Irm.UnregName:output_type -> ouroboros.v1.UnregNameResponse
-	50, // 71: ouroboros.v1.Irm.BindProgram:output_type -> ouroboros.v1.BindProgramResponse
-	52, // 72: ouroboros.v1.Irm.UnbindProgram:output_type -> ouroboros.v1.UnbindProgramResponse
-	54, // 73: ouroboros.v1.Irm.BindProcess:output_type -> ouroboros.v1.BindProcessResponse
-	56, // 74: ouroboros.v1.Irm.UnbindProcess:output_type -> ouroboros.v1.UnbindProcessResponse
-	58, // 75: ouroboros.v1.Irm.ListPrograms:output_type -> ouroboros.v1.ListProgramsResponse
-	60, // 76: ouroboros.v1.Irm.ListProcesses:output_type -> ouroboros.v1.ListProcessesResponse
-	62, // 77: ouroboros.v1.Irm.ListFlows:output_type -> ouroboros.v1.ListFlowsResponse
-	64, // 78: ouroboros.v1.Irm.Status:output_type -> ouroboros.v1.StatusResponse
-	66, // 79: ouroboros.v1.Irm.Watch:output_type -> ouroboros.v1.WatchResponse
-	58, // [58:80] is the sub-list for method output_type
-	36, // [36:58] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	17, // 9: ouroboros.v1.Name.server:type_name -> ouroboros.v1.SecPaths
+	17, // 10: ouroboros.v1.Name.client:type_name -> ouroboros.v1.SecPaths
+	19, // 11: ouroboros.v1.Name.registrations:type_name -> ouroboros.v1.Registration
+	20, // 12: ouroboros.v1.Name.programs:type_name -> ouroboros.v1.ProgramBinding
+	5,  // 13: ouroboros.v1.Name.server_demand:type_name -> ouroboros.v1.Demand.Word
+	5,  // 14: ouroboros.v1.Name.client_demand:type_name -> ouroboros.v1.Demand.Word
+	75, // 15: ouroboros.v1.Process.since:type_name -> google.protobuf.Timestamp
+	76, // 16: ouroboros.v1.Flow.qos:type_name -> ouroboros.v1.QoS
+	77, // 17: ouroboros.v1.Flow.mpl:type_name -> google.protobuf.Duration
+	75, // 18: ouroboros.v1.Flow.since:type_name -> google.protobuf.Timestamp
+	24, // 19: ouroboros.v1.Flow.protection:type_name -> ouroboros.v1.Protection
+	0,  // 20: ouroboros.v1.IPCP.type:type_name -> ouroboros.v1.IPCPType.Word
+	1,  // 21: ouroboros.v1.IPCP.hash:type_name -> ouroboros.v1.Hash.Word
+	0,  // 22: ouroboros.v1.CreateIPCPRequest.type:type_name -> ouroboros.v1.IPCPType.Word
+	13, // 23: ouroboros.v1.BootstrapIPCPRequest.config:type_name -> ouroboros.v1.Config
+	12, // 24: ouroboros.v1.BootstrapIPCPResponse.layer:type_name -> ouroboros.v1.Layer
+	12, // 25: ouroboros.v1.EnrollIPCPResponse.layer:type_name -> ouroboros.v1.Layer
+	76, // 26: ouroboros.v1.ConnectIPCPRequest.qos:type_name -> ouroboros.v1.QoS
+	25, // 27: ouroboros.v1.ListIPCPsResponse.ipcps:type_name -> ouroboros.v1.IPCP
+	78, // 28: ouroboros.v1.ShowIPCPResponse.components:type_name -> google.protobuf.Struct
+	2,  // 29: ouroboros.v1.CreateNameRequest.balance:type_name -> ouroboros.v1.Balance.Word
+	17, // 30: ouroboros.v1.CreateNameRequest.server:type_name -> ouroboros.v1.SecPaths
+	17, // 31: ouroboros.v1.CreateNameRequest.client:type_name -> ouroboros.v1.SecPaths
+	5,  // 32: ouroboros.v1.CreateNameRequest.server_demand:type_name -> ouroboros.v1.Demand.Word
+	5,  // 33: ouroboros.v1.CreateNameRequest.client_demand:type_name -> ouroboros.v1.Demand.Word
+	2,  // 34: ouroboros.v1.SetNameRequest.balance:type_name -> ouroboros.v1.Balance.Word
+	45, // 35: ouroboros.v1.SetNameRequest.server:type_name -> ouroboros.v1.SideChange
+	45, // 36: ouroboros.v1.SetNameRequest.client:type_name -> ouroboros.v1.SideChange
+	46, // 37: ouroboros.v1.SetNameRequest.allow:type_name -> ouroboros.v1.AllowList
+	5,  // 38: ouroboros.v1.SideChange.demand:type_name -> ouroboros.v1.Demand.Word
+	18, // 39: ouroboros.v1.ListNamesResponse.names:type_name -> ouroboros.v1.Name
+	21, // 40: ouroboros.v1.ListProgramsResponse.programs:type_name -> ouroboros.v1.Program
+	22, // 41: ouroboros.v1.ListProcessesResponse.processes:type_name -> ouroboros.v1.Process
+	23, // 42: ouroboros.v1.ListFlowsResponse.flows:type_name -> ouroboros.v1.Flow
+	75, // 43: ouroboros.v1.StatusResponse.since:type_name -> google.protobuf.Timestamp
+	74, // 44: ouroboros.v1.StatusResponse.counters:type_name -> ouroboros.v1.StatusResponse.CountersEntry
+	75, // 45: ouroboros.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	26, // 46: ouroboros.v1.Irm.CreateIPCP:input_type -> ouroboros.v1.CreateIPCPRequest
+	28, // 47: ouroboros.v1.Irm.DestroyIPCP:input_type -> ouroboros.v1.DestroyIPCPRequest
+	30, // 48: ouroboros.v1.Irm.BootstrapIPCP:input_type -> ouroboros.v1.BootstrapIPCPRequest
+	32, // 49: ouroboros.v1.Irm.EnrollIPCP:input_type -> ouroboros.v1.EnrollIPCPRequest
+	34, // 50: ouroboros.v1.Irm.ConnectIPCP:input_type -> ouroboros.v1.ConnectIPCPRequest
+	36, // 51: ouroboros.v1.Irm.DisconnectIPCP:input_type -> ouroboros.v1.DisconnectIPCPRequest
+	38, // 52: ouroboros.v1.Irm.ListIPCPs:input_type -> ouroboros.v1.ListIPCPsRequest
+	40, // 53: ouroboros.v1.Irm.ShowIPCP:input_type -> ouroboros.v1.ShowIPCPRequest
+	42, // 54: ouroboros.v1.Irm.CreateName:input_type -> ouroboros.v1.CreateNameRequest
+	44, // 55: ouroboros.v1.Irm.SetName:input_type -> ouroboros.v1.SetNameRequest
+	48, // 56: ouroboros.v1.Irm.DestroyName:input_type -> ouroboros.v1.DestroyNameRequest
+	50, // 57: ouroboros.v1.Irm.ListNames:input_type -> ouroboros.v1.ListNamesRequest
+	52, // 58: ouroboros.v1.Irm.RegName:input_type -> ouroboros.v1.RegNameRequest
+	54, // 59: ouroboros.v1.Irm.UnregName:input_type -> ouroboros.v1.UnregNameRequest
+	56, // 60: ouroboros.v1.Irm.BindProgram:input_type -> ouroboros.v1.BindProgramRequest
+	58, // 61: ouroboros.v1.Irm.UnbindProgram:input_type -> ouroboros.v1.UnbindProgramRequest
+	60, // 62: ouroboros.v1.Irm.BindProcess:input_type -> ouroboros.v1.BindProcessRequest
+	62, // 63: ouroboros.v1.Irm.UnbindProcess:input_type -> ouroboros.v1.UnbindProcessRequest
+	64, // 64: ouroboros.v1.Irm.ListPrograms:input_type -> ouroboros.v1.ListProgramsRequest
+	66, // 65: ouroboros.v1.Irm.ListProcesses:input_type -> ouroboros.v1.ListProcessesRequest
+	68, // 66: ouroboros.v1.Irm.ListFlows:input_type -> ouroboros.v1.ListFlowsRequest
+	70, // 67: ouroboros.v1.Irm.Status:input_type -> ouroboros.v1.StatusRequest
+	72, // 68: ouroboros.v1.Irm.Watch:input_type -> ouroboros.v1.WatchRequest
+	27, // 69: ouroboros.v1.Irm.CreateIPCP:output_type -> ouroboros.v1.CreateIPCPResponse
+	29, // 70: ouroboros.v1.Irm.DestroyIPCP:output_type -> ouroboros.v1.DestroyIPCPResponse
+	31, // 71: ouroboros.v1.Irm.BootstrapIPCP:output_type -> ouroboros.v1.BootstrapIPCPResponse
+	33, // 72: ouroboros.v1.Irm.EnrollIPCP:output_type -> ouroboros.v1.EnrollIPCPResponse
+	35, // 73: ouroboros.v1.Irm.ConnectIPCP:output_type -> ouroboros.v1.ConnectIPCPResponse
+	37, // 74: ouroboros.v1.Irm.DisconnectIPCP:output_type -> ouroboros.v1.DisconnectIPCPResponse
+	39, // 75: ouroboros.v1.Irm.ListIPCPs:output_type -> ouroboros.v1.ListIPCPsResponse
+	41, // 76: ouroboros.v1.Irm.ShowIPCP:output_type -> ouroboros.v1.ShowIPCPResponse
+	43, // 77: ouroboros.v1.Irm.CreateName:output_type -> ouroboros.v1.CreateNameResponse
+	47, // 78: ouroboros.v1.Irm.SetName:output_type -> ouroboros.v1.SetNameResponse
+	49, // 79: ouroboros.v1.Irm.DestroyName:output_type -> ouroboros.v1.DestroyNameResponse
+	51, // 80: ouroboros.v1.Irm.ListNames:output_type -> ouroboros.v1.ListNamesResponse
+	53, // 81: ouroboros.v1.Irm.RegName:output_type -> ouroboros.v1.RegNameResponse
+	55, // 82: ouroboros.v1.Irm.UnregName:output_type -> ouroboros.v1.UnregNameResponse
+	57, // 83: ouroboros.v1.Irm.BindProgram:output_type -> ouroboros.v1.BindProgramResponse
+	59, // 84: ouroboros.v1.Irm.UnbindProgram:output_type -> ouroboros.v1.UnbindProgramResponse
+	61, // 85: ouroboros.v1.Irm.BindProcess:output_type -> ouroboros.v1.BindProcessResponse
+	63, // 86: ouroboros.v1.Irm.UnbindProcess:output_type -> ouroboros.v1.UnbindProcessResponse
+	65, // 87: ouroboros.v1.Irm.ListPrograms:output_type -> ouroboros.v1.ListProgramsResponse
+	67, // 88: ouroboros.v1.Irm.ListProcesses:output_type -> ouroboros.v1.ListProcessesResponse
+	69, // 89: ouroboros.v1.Irm.ListFlows:output_type -> ouroboros.v1.ListFlowsResponse
+	71, // 90: ouroboros.v1.Irm.Status:output_type -> ouroboros.v1.StatusResponse
+	73, // 91: ouroboros.v1.Irm.Watch:output_type -> ouroboros.v1.WatchResponse
+	69, // [69:92] is the sub-list for method output_type
+	46, // [46:69] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_ouroboros_v1_irm_proto_init() }
@@ -4091,17 +4616,19 @@ func file_ouroboros_v1_irm_proto_init() {
 		return
 	}
 	file_ouroboros_v1_common_proto_init()
-	file_ouroboros_v1_irm_proto_msgTypes[6].OneofWrappers = []any{}
 	file_ouroboros_v1_irm_proto_msgTypes[7].OneofWrappers = []any{}
 	file_ouroboros_v1_irm_proto_msgTypes[8].OneofWrappers = []any{}
 	file_ouroboros_v1_irm_proto_msgTypes[9].OneofWrappers = []any{}
+	file_ouroboros_v1_irm_proto_msgTypes[10].OneofWrappers = []any{}
+	file_ouroboros_v1_irm_proto_msgTypes[38].OneofWrappers = []any{}
+	file_ouroboros_v1_irm_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ouroboros_v1_irm_proto_rawDesc), len(file_ouroboros_v1_irm_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   63,
+			NumEnums:      6,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

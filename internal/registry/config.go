@@ -37,8 +37,9 @@ type Config struct {
 	// Counters are those of the flows' protocols, for Status; nil = none.
 	Counters func() map[string]uint64
 
-	SecurityDir string // default places of the security files of names
-	Store       Store  // nil = forget everything at the end
+	SecurityDir string  // default places of the security files of names
+	Demands     Demands // where a name leaves it to the node
+	Store       Store   // nil = forget everything at the end
 
 	RequestWait  time.Duration // how long a bound process has to accept, each time; default 1 s
 	AllocTimeout time.Duration // of allocations whose caller set no deadline; default 20 s

@@ -295,6 +295,7 @@ func (r *Registry) ListFlows(context.Context) ([]irm.FlowInfo, error) {
 		info := irm.FlowInfo{
 			ID: rec.id, State: "allocated", Name: rec.name, ClientPID: rec.clientPID, ServerPID: rec.serverPID,
 			Layer: rec.layer(), QoS: rec.spec, MPL: rec.mpl, MTU: DirectMTU, Since: rec.since,
+			Protection: rec.protection(),
 		}
 		if rec.carrier != nil {
 			info.IPCP = rec.carrier.name

@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"ouroboros/internal/errno"
 	"ouroboros/irm"
@@ -43,20 +46,58 @@ func (r *Registry) CreateName(_ context.Context, info irm.NameInfo) error {
 	if err := irm.CheckName("name", info.Name); err != nil {
 		return err
 	}
-	if info.Balance != irm.RoundRobin && info.Balance != irm.Spill {
-		return errno.New(errno.Invalid, "cannot create the name %q: load-balance policy %d is unknown", info.Name, info.Balance).
-			Next("use round-robin or spillover")
-	}
-	for _, path := range []string{info.Server.Enc, info.Server.Key, info.Server.Cert, info.Client.Enc, info.Client.Key, info.Client.Cert} {
-		if len(path) > irm.MaxPath {
-			return errno.New(errno.Invalid, "cannot create the name %q: a security path has %d bytes, the most is %d",
-				info.Name, len(path), irm.MaxPath)
-		}
+	if err := checkSettings(info); err != nil {
+		return because(err, "cannot create the name %q", info.Name)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, err := r.ensureName(info)
 	return err
+}
+
+// SetName changes the settings of a name.
+func (r *Registry) SetName(_ context.Context, s string, change irm.NameChange) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.names[s]
+	if n == nil {
+		return errNoName("change a name", s)
+	}
+	info := change.Apply(n.info)
+	if err := checkSettings(info); err != nil {
+		return because(err, "cannot change the name %q", s)
+	}
+	// The name itself, which does not change, is read without the lock.
+	n.info.Balance, n.info.Server, n.info.Client = info.Balance, info.Server, info.Client
+	n.info.ServerDemand, n.info.ClientDemand, n.info.Allow = info.ServerDemand, info.ClientDemand, info.Allow
+	r.publish(irm.Event{Kind: "name", Action: "changed", Name: s})
+	r.dirty()
+	return nil
+}
+
+// checkSettings is nil when a name can have these.
+func checkSettings(info irm.NameInfo) error {
+	if info.Balance != irm.RoundRobin && info.Balance != irm.Spill {
+		return errno.New(errno.Invalid, "load-balance policy %d is unknown", info.Balance).
+			Next("use round-robin or spillover")
+	}
+	for _, path := range []string{info.Server.Enc, info.Server.Key, info.Server.Cert, info.Client.Enc, info.Client.Key, info.Client.Cert} {
+		switch {
+		case path == "":
+		case len(path) > irm.MaxPath:
+			return errno.New(errno.Invalid, "a security path has %d bytes, the most is %d", len(path), irm.MaxPath)
+		case strings.ContainsRune(path, 0) || !utf8.ValidString(path):
+			return errno.New(errno.Invalid, "the security path %q is no path", path)
+		case !filepath.IsAbs(path):
+			return errno.New(errno.Invalid, "the security path %q does not begin with /", path).Next("give the whole path")
+		}
+	}
+	for _, d := range []irm.Demand{info.ServerDemand, info.ClientDemand} {
+		if _, ok := irm.ParseDemand(d.String()); !ok {
+			return errno.New(errno.Invalid, "demand %d is unknown", d).Next("use %s", strings.Join(irm.DemandWords(), ", "))
+		}
+	}
+	return irm.CheckAllow(info.Allow)
 }
 
 // ensureName gives the name, made if there is none. r.mu is held.
@@ -73,7 +114,7 @@ func (r *Registry) ensureName(info irm.NameInfo) (*serviceName, error) {
 			info.Name, len(r.names)).Next("destroy some with: irm name destroy NAME")
 	}
 	n := &serviceName{
-		info: irm.NameInfo{Name: info.Name, Balance: info.Balance, Server: info.Server, Client: info.Client},
+		info: settings(info),
 		regs: make(map[*ipcpEntry][]byte),
 	}
 	r.names[info.Name] = n
@@ -82,6 +123,14 @@ func (r *Registry) ensureName(info irm.NameInfo) (*serviceName, error) {
 	r.publish(irm.Event{Kind: "name", Action: "created", Name: info.Name})
 	r.dirty()
 	return n, nil
+}
+
+// settings gives a name without the parts that only lists have.
+func settings(info irm.NameInfo) irm.NameInfo {
+	return irm.NameInfo{
+		Name: info.Name, Balance: info.Balance, Server: info.Server, Client: info.Client,
+		ServerDemand: info.ServerDemand, ClientDemand: info.ClientDemand, Allow: slices.Clone(info.Allow),
+	}
 }
 
 // implicitName gives the name for a binding, made with the policy that such

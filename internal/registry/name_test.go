@@ -8,8 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"ouroboros/internal/errno"
 	"ouroboros/internal/ipcp/hash"
+	"ouroboros/internal/oap"
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -40,6 +43,9 @@ func TestNamesThatCannotBe(t *testing.T) {
 	for _, info := range []irm.NameInfo{
 		{Name: ""}, {Name: strings.Repeat("x", 256)}, {Name: "a", Balance: 2}, {Name: "a\x00b"},
 		{Name: "a", Server: irm.SecPaths{Key: "/" + strings.Repeat("x", 511)}},
+		{Name: "a", Client: irm.SecPaths{Enc: "enc.conf"}}, {Name: "a", Client: irm.SecPaths{Enc: "/a\x00b"}},
+		{Name: "a", ServerDemand: 5}, {Name: "a", ClientDemand: -1},
+		{Name: "a", Allow: []string{""}}, {Name: "a", Allow: make([]string, irm.MaxAllow+1)},
 	} {
 		wantIs(t, n.CreateName(bg, info), errno.Invalid)
 	}
@@ -49,6 +55,51 @@ func TestNamesThatCannotBe(t *testing.T) {
 		}
 	}
 	wantIs(t, n.DestroyName(bg, "nothing"), errno.NameError)
+}
+
+func TestSettingsThatCannotBeChangeNothing(t *testing.T) {
+	n := newNode(t, nil)
+	if err := n.CreateName(bg, irm.NameInfo{Name: "a", ServerDemand: irm.DemandAuth}); err != nil {
+		t.Fatal(err)
+	}
+	path, demand := "key.pem", irm.DemandNothing
+	wantIs(t, n.SetName(bg, "a", irm.NameChange{Server: irm.SideChange{Key: &path, Demand: &demand}}), errno.Invalid)
+	infos, _ := n.ListNames(bg)
+	if infos[0].ServerDemand != irm.DemandAuth || infos[0].Server.Key != "" {
+		t.Errorf("listed: %+v", infos)
+	}
+}
+
+func TestANameDemandsWhatItSaysElseWhatTheNodeSays(t *testing.T) {
+	n := newNode(t, func(c *Config) {
+		c.SecurityDir, c.Demands = "/sec", Demands{Server: irm.DemandEncryption, Client: irm.DemandAuth}
+	})
+	if err := n.CreateName(bg, irm.NameInfo{Name: "plain", ServerDemand: irm.DemandNothing, ClientDemand: irm.DemandNothing}); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.CreateName(bg, irm.NameInfo{Name: "web", Client: irm.SecPaths{Enc: "/e"}, Allow: []string{"alice"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name string
+		got  oap.Security
+		want oap.Security
+	}{
+		{"a client of a name elsewhere", n.clientSecurity("far"), oap.Security{Dir: "/sec/client/far", RequireAuth: true}},
+		{"a client", n.clientSecurity("web"), oap.Security{Dir: "/sec/client/web", Encryption: "/e", RequireAuth: true}},
+		{"a server", n.serverSecurity(n.names["web"]), oap.Security{Dir: "/sec/server/web", RequireEncryption: true, Allow: []string{"alice"}}},
+		{"a client that demands nothing", n.clientSecurity("plain"), oap.Security{Dir: "/sec/client/plain"}},
+		{"a server that demands nothing", n.serverSecurity(n.names["plain"]), oap.Security{Dir: "/sec/server/plain"}},
+		{"a name that leads elsewhere", n.clientSecurity("../../etc"), oap.Security{RequireAuth: true}},
+	} {
+		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
+			t.Errorf("%s (-, +):\n%s", tc.name, diff)
+		}
+	}
+	n.SetDemands(Demands{})
+	if s := n.clientSecurity("far"); s.RequireAuth {
+		t.Error("the demands of the node have not changed")
+	}
 }
 
 func TestAnExistingNameIsKept(t *testing.T) {

@@ -92,7 +92,7 @@ func (r *Registry) snapshot() *Snapshot {
 	s := &Snapshot{}
 	var bindings []*progBinding
 	for _, n := range r.order {
-		s.Names = append(s.Names, SavedName{Name: n.info.Name, Balance: n.info.Balance, Server: n.info.Server, Client: n.info.Client})
+		s.Names = append(s.Names, savedName(n.info))
 		bindings = append(bindings, n.progs...)
 	}
 	slices.SortFunc(bindings, func(a, b *progBinding) int { return cmp.Compare(a.born, b.born) })
@@ -137,11 +137,15 @@ func (r *Registry) restore() {
 	}
 	r.mu.Lock()
 	for _, n := range s.Names {
-		if err := irm.CheckName("name", n.Name); err != nil || r.names[n.Name] != nil {
+		err := irm.CheckName("name", n.Name)
+		if err == nil {
+			err = checkSettings(n.info())
+		}
+		if err != nil || r.names[n.Name] != nil {
 			r.log.Error("a saved name cannot be used", "name", n.Name, "err", err)
 			continue
 		}
-		got, err := r.ensureName(irm.NameInfo{Name: n.Name, Balance: n.Balance, Server: n.Server, Client: n.Client})
+		got, err := r.ensureName(n.info())
 		if err != nil {
 			r.log.Error("a saved name cannot be restored", "name", n.Name, "err", err)
 			continue

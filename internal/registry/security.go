@@ -51,3 +51,25 @@ func (r *Registry) security(side, name string, paths irm.SecPaths, demand irm.De
 		RequireAuth: demand.Auth(), RequireEncryption: demand.Encryption(),
 	}
 }
+
+// protection is how the flow is protected, as an administrator sees it. r.mu
+// is held.
+func (rec *record) protection() irm.Protection {
+	p := irm.Protection{Cipher: "none"}
+	if rec.carrier == nil {
+		p.Cipher = "local"
+	}
+	s := rec.session
+	if s == nil {
+		return p
+	}
+	if s.Cipher != 0 {
+		p.Cipher, p.Exchange, p.KDF = s.Cipher.String(), s.Exchange, s.KDF.String()
+	}
+	if rec.serverPID == 0 {
+		p.Server = s.Peer
+	} else {
+		p.Client = s.Peer
+	}
+	return p
+}

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"slices"
+
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -21,12 +23,27 @@ type Snapshot struct {
 	IPCPs    []SavedIPCP    `json:"ipcps"`
 }
 
-// SavedName is a name with its policy and paths.
+// SavedName is a name with its settings.
 type SavedName struct {
 	Name    string       `json:"name"`
 	Balance irm.Balance  `json:"balance"`
 	Server  irm.SecPaths `json:"server"`
 	Client  irm.SecPaths `json:"client"`
+
+	ServerDemand irm.Demand `json:"server_demand,omitempty"`
+	ClientDemand irm.Demand `json:"client_demand,omitempty"`
+	Allow        []string   `json:"allow,omitempty"`
+}
+
+func savedName(n irm.NameInfo) SavedName {
+	return SavedName{n.Name, n.Balance, n.Server, n.Client, n.ServerDemand, n.ClientDemand, slices.Clone(n.Allow)}
+}
+
+func (s SavedName) info() irm.NameInfo {
+	return irm.NameInfo{
+		Name: s.Name, Balance: s.Balance, Server: s.Server, Client: s.Client,
+		ServerDemand: s.ServerDemand, ClientDemand: s.ClientDemand, Allow: s.Allow,
+	}
 }
 
 // SavedProgram is one binding of a program to a name, oldest first.

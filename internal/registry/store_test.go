@@ -92,6 +92,8 @@ func TestWhatIsSetUpSurvivesARestart(t *testing.T) {
 	for _, s := range []string{"n1", "b1", "u1", "n5"} {
 		n.CreateName(bg, irm.NameInfo{Name: s, Server: irm.SecPaths{Key: "/k"}})
 	}
+	both := irm.DemandBoth
+	n.SetName(bg, "n5", irm.NameChange{Server: irm.SideChange{Demand: &both}, Client: irm.SideChange{Demand: &both}, Allow: &[]string{"alice"}})
 	n.BindProgramAs(bg, irm.ProgramBinding{Program: prog, Name: "n1", Args: []string{"--listen"}, Auto: true}, 65534, 65533)
 	n.BindProgram(bg, irm.ProgramBinding{Program: prog, Name: "n5"})
 	l, _ := n.CreateIPCP(bg, "l", irm.Local)

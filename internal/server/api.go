@@ -128,7 +128,12 @@ func (a *api) CreateName(ctx context.Context, r *pb.CreateNameRequest) (*pb.Crea
 	return &pb.CreateNameResponse{}, a.s.node.CreateName(ctx, irm.NameInfo{
 		Name: r.Name, Balance: irm.Balance(r.Balance),
 		Server: pathsFromPB(r.Server), Client: pathsFromPB(r.Client),
+		ServerDemand: irm.Demand(r.ServerDemand), ClientDemand: irm.Demand(r.ClientDemand), Allow: r.Allow,
 	})
+}
+
+func (a *api) SetName(ctx context.Context, r *pb.SetNameRequest) (*pb.SetNameResponse, error) {
+	return &pb.SetNameResponse{}, a.s.node.SetName(ctx, r.Name, changeFromPB(r))
 }
 
 func (a *api) DestroyName(ctx context.Context, r *pb.DestroyNameRequest) (*pb.DestroyNameResponse, error) {

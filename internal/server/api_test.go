@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,8 @@ func TestNamesThroughTheClient(t *testing.T) {
 		Name: "web", Balance: irm.Spill,
 		Server: irm.SecPaths{Enc: "/s/enc", Key: "/s/key", Cert: "/s/crt"},
 		Client: irm.SecPaths{Enc: "/c/enc", Key: "/c/key", Cert: "/c/crt"},
+
+		ServerDemand: irm.DemandBoth, ClientDemand: irm.DemandAuth, Allow: []string{"alice", "bob"},
 	}
 	if err := c.CreateName(ctx, in); err != nil {
 		t.Fatal(err)
@@ -67,14 +70,42 @@ func TestNamesThroughTheClient(t *testing.T) {
 		t.Fatalf("%v, %v", l, err)
 	}
 	got := l[0]
-	if got.Name != in.Name || got.Balance != in.Balance || got.Server != in.Server || got.Client != in.Client {
-		t.Errorf("got %+v", got)
+	same := func(got, in irm.NameInfo) {
+		t.Helper()
+		if got.Name != in.Name || got.Balance != in.Balance || got.Server != in.Server || got.Client != in.Client ||
+			got.ServerDemand != in.ServerDemand || got.ClientDemand != in.ClientDemand || !slices.Equal(got.Allow, in.Allow) {
+			t.Errorf("got %+v", got)
+		}
 	}
+	same(got, in)
 	if len(got.Programs) != 1 || got.Programs[0].Name != "web" || len(got.Programs[0].Args) != 2 {
 		t.Errorf("programs %+v", got.Programs)
 	}
 	if err := c.UnbindProgram(ctx, "true", ""); err != nil {
 		t.Error(err)
+	}
+	// What is not named in a change stays, what is empty in it is emptied.
+	robin, none, path, all := irm.RoundRobin, irm.DemandNothing, "", []string{}
+	for _, change := range []irm.NameChange{
+		{},
+		{Balance: &robin},
+		{Server: irm.SideChange{Enc: &path, Demand: &none}},
+		{Client: irm.SideChange{Key: &path, Cert: &path}, Allow: &all},
+	} {
+		if err := c.SetName(ctx, "web", change); err != nil {
+			t.Fatal(err)
+		}
+		in = change.Apply(in)
+		if l, err = c.ListNames(ctx); err != nil {
+			t.Fatal(err)
+		}
+		same(l[0], in)
+	}
+	if in.Server != (irm.SecPaths{Key: "/s/key", Cert: "/s/crt"}) || in.ClientDemand != irm.DemandAuth || len(in.Allow) != 0 {
+		t.Errorf("the changes give %+v", in)
+	}
+	if err := c.SetName(ctx, "other", irm.NameChange{}); !errors.Is(err, errno.NameError) {
+		t.Errorf("a change of a name that is not there: %v", err)
 	}
 	if err := c.DestroyName(ctx, "web"); err != nil {
 		t.Error(err)

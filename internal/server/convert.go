@@ -49,6 +49,30 @@ func pathsToPB(p irm.SecPaths) *pb.SecPaths {
 	return &pb.SecPaths{Enc: text(p.Enc), Key: text(p.Key), Crt: text(p.Cert)}
 }
 
+func sideFromPB(c *pb.SideChange) (out irm.SideChange) {
+	if c == nil {
+		return out
+	}
+	out.Enc, out.Key, out.Cert = c.Enc, c.Key, c.Crt
+	if c.Demand != nil {
+		d := irm.Demand(*c.Demand)
+		out.Demand = &d
+	}
+	return out
+}
+
+func changeFromPB(r *pb.SetNameRequest) irm.NameChange {
+	c := irm.NameChange{Server: sideFromPB(r.Server), Client: sideFromPB(r.Client)}
+	if r.Balance != nil {
+		b := irm.Balance(*r.Balance)
+		c.Balance = &b
+	}
+	if r.Allow != nil {
+		c.Allow = &r.Allow.Names
+	}
+	return c
+}
+
 func nameToPB(n irm.NameInfo) *pb.Name {
 	return &pb.Name{
 		Name: text(n.Name), Balance: pb.Balance_Word(n.Balance),
@@ -59,8 +83,10 @@ func nameToPB(n irm.NameInfo) *pb.Name {
 		Programs: each(n.Programs, func(b irm.ProgramBinding) *pb.ProgramBinding {
 			return &pb.ProgramBinding{Program: text(b.Program), Args: texts(b.Args), Name: text(b.Name), Auto: b.Auto}
 		}),
-		Processes: each(n.Processes, func(pid int) int32 { return int32(pid) }),
-		Accepting: int32(n.Accepting),
+		Processes:    each(n.Processes, func(pid int) int32 { return int32(pid) }),
+		Accepting:    int32(n.Accepting),
+		ServerDemand: pb.Demand_Word(n.ServerDemand), ClientDemand: pb.Demand_Word(n.ClientDemand),
+		Allow: texts(n.Allow), Problems: texts(n.Problems),
 	}
 }
 
@@ -81,6 +107,10 @@ func flowToPB(f irm.FlowInfo) *pb.Flow {
 		ClientPid: int32(f.ClientPID), ServerPid: int32(f.ServerPID),
 		Ipcp: text(f.IPCP), Layer: text(f.Layer), Qos: pb.QoSOf(f.QoS),
 		Mpl: durationpb.New(f.MPL), Mtu: int32(f.MTU), Since: timestamppb.New(f.Since),
+		Protection: &pb.Protection{
+			Cipher: f.Protection.Cipher, Exchange: f.Protection.Exchange, Kdf: f.Protection.KDF,
+			Client: text(f.Protection.Client), Server: text(f.Protection.Server),
+		},
 	}
 }
 

@@ -59,6 +59,8 @@ const (
 	IrmShowIPCPProcedure = "/ouroboros.v1.Irm/ShowIPCP"
 	// IrmCreateNameProcedure is the fully-qualified name of the Irm's CreateName RPC.
 	IrmCreateNameProcedure = "/ouroboros.v1.Irm/CreateName"
+	// IrmSetNameProcedure is the fully-qualified name of the Irm's SetName RPC.
+	IrmSetNameProcedure = "/ouroboros.v1.Irm/SetName"
 	// IrmDestroyNameProcedure is the fully-qualified name of the Irm's DestroyName RPC.
 	IrmDestroyNameProcedure = "/ouroboros.v1.Irm/DestroyName"
 	// IrmListNamesProcedure is the fully-qualified name of the Irm's ListNames RPC.
@@ -98,6 +100,7 @@ type IrmClient interface {
 	ListIPCPs(context.Context, *pb.ListIPCPsRequest) (*pb.ListIPCPsResponse, error)
 	ShowIPCP(context.Context, *pb.ShowIPCPRequest) (*pb.ShowIPCPResponse, error)
 	CreateName(context.Context, *pb.CreateNameRequest) (*pb.CreateNameResponse, error)
+	SetName(context.Context, *pb.SetNameRequest) (*pb.SetNameResponse, error)
 	DestroyName(context.Context, *pb.DestroyNameRequest) (*pb.DestroyNameResponse, error)
 	ListNames(context.Context, *pb.ListNamesRequest) (*pb.ListNamesResponse, error)
 	RegName(context.Context, *pb.RegNameRequest) (*pb.RegNameResponse, error)
@@ -176,6 +179,12 @@ func NewIrmClient(httpClient connect.HTTPClient, baseURL string, opts ...connect
 			httpClient,
 			baseURL+IrmCreateNameProcedure,
 			connect.WithSchema(irmMethods.ByName("CreateName")),
+			connect.WithClientOptions(opts...),
+		),
+		setName: connect.NewClient[pb.SetNameRequest, pb.SetNameResponse](
+			httpClient,
+			baseURL+IrmSetNameProcedure,
+			connect.WithSchema(irmMethods.ByName("SetName")),
 			connect.WithClientOptions(opts...),
 		),
 		destroyName: connect.NewClient[pb.DestroyNameRequest, pb.DestroyNameResponse](
@@ -270,6 +279,7 @@ type irmClient struct {
 	listIPCPs      *connect.Client[pb.ListIPCPsRequest, pb.ListIPCPsResponse]
 	showIPCP       *connect.Client[pb.ShowIPCPRequest, pb.ShowIPCPResponse]
 	createName     *connect.Client[pb.CreateNameRequest, pb.CreateNameResponse]
+	setName        *connect.Client[pb.SetNameRequest, pb.SetNameResponse]
 	destroyName    *connect.Client[pb.DestroyNameRequest, pb.DestroyNameResponse]
 	listNames      *connect.Client[pb.ListNamesRequest, pb.ListNamesResponse]
 	regName        *connect.Client[pb.RegNameRequest, pb.RegNameResponse]
@@ -360,6 +370,15 @@ func (c *irmClient) ShowIPCP(ctx context.Context, req *pb.ShowIPCPRequest) (*pb.
 // CreateName calls ouroboros.v1.Irm.CreateName.
 func (c *irmClient) CreateName(ctx context.Context, req *pb.CreateNameRequest) (*pb.CreateNameResponse, error) {
 	response, err := c.createName.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetName calls ouroboros.v1.Irm.SetName.
+func (c *irmClient) SetName(ctx context.Context, req *pb.SetNameRequest) (*pb.SetNameResponse, error) {
+	response, err := c.setName.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -490,6 +509,7 @@ type IrmHandler interface {
 	ListIPCPs(context.Context, *pb.ListIPCPsRequest) (*pb.ListIPCPsResponse, error)
 	ShowIPCP(context.Context, *pb.ShowIPCPRequest) (*pb.ShowIPCPResponse, error)
 	CreateName(context.Context, *pb.CreateNameRequest) (*pb.CreateNameResponse, error)
+	SetName(context.Context, *pb.SetNameRequest) (*pb.SetNameResponse, error)
 	DestroyName(context.Context, *pb.DestroyNameRequest) (*pb.DestroyNameResponse, error)
 	ListNames(context.Context, *pb.ListNamesRequest) (*pb.ListNamesResponse, error)
 	RegName(context.Context, *pb.RegNameRequest) (*pb.RegNameResponse, error)
@@ -564,6 +584,12 @@ func NewIrmHandler(svc IrmHandler, opts ...connect.HandlerOption) (string, http.
 		IrmCreateNameProcedure,
 		svc.CreateName,
 		connect.WithSchema(irmMethods.ByName("CreateName")),
+		connect.WithHandlerOptions(opts...),
+	)
+	irmSetNameHandler := connect.NewUnaryHandlerSimple(
+		IrmSetNameProcedure,
+		svc.SetName,
+		connect.WithSchema(irmMethods.ByName("SetName")),
 		connect.WithHandlerOptions(opts...),
 	)
 	irmDestroyNameHandler := connect.NewUnaryHandlerSimple(
@@ -664,6 +690,8 @@ func NewIrmHandler(svc IrmHandler, opts ...connect.HandlerOption) (string, http.
 			irmShowIPCPHandler.ServeHTTP(w, r)
 		case IrmCreateNameProcedure:
 			irmCreateNameHandler.ServeHTTP(w, r)
+		case IrmSetNameProcedure:
+			irmSetNameHandler.ServeHTTP(w, r)
 		case IrmDestroyNameProcedure:
 			irmDestroyNameHandler.ServeHTTP(w, r)
 		case IrmListNamesProcedure:
@@ -733,6 +761,10 @@ func (UnimplementedIrmHandler) ShowIPCP(context.Context, *pb.ShowIPCPRequest) (*
 
 func (UnimplementedIrmHandler) CreateName(context.Context, *pb.CreateNameRequest) (*pb.CreateNameResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("ouroboros.v1.Irm.CreateName is not implemented"))
+}
+
+func (UnimplementedIrmHandler) SetName(context.Context, *pb.SetNameRequest) (*pb.SetNameResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("ouroboros.v1.Irm.SetName is not implemented"))
 }
 
 func (UnimplementedIrmHandler) DestroyName(context.Context, *pb.DestroyNameRequest) (*pb.DestroyNameResponse, error) {
