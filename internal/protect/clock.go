@@ -76,9 +76,16 @@ func (f *Flow) tick() {
 // Event implements flow.Handler for the flow below. The end comes after a peer
 // time-out that is just being told.
 func (f *Flow) Event(e flow.Event) {
-	if e != flow.EventDealloc {
+	switch {
+	case e == flow.EventWritable && f.sealer != nil:
+		f.out.room()
+		return
+	case e != flow.EventDealloc:
 		f.in.Event(e)
 		return
+	}
+	if f.sealer != nil {
+		f.out.drop()
 	}
 	f.mu.Lock()
 	f.ended = true
@@ -101,7 +108,7 @@ func (f *Flow) Dealloc() {
 		f.mu.Unlock()
 		return
 	}
-	f.closed, f.leaving = true, true
+	f.closed = true
 	if f.armed && f.timer.Stop() {
 		f.armed = false
 	}
@@ -109,8 +116,19 @@ func (f *Flow) Dealloc() {
 	// Without the lock: room in a full Inbox makes the flow below deliver what
 	// it kept, and then its end.
 	f.in.Close()
+	if f.sealer == nil {
+		f.leave()
+		return
+	}
+	f.sealer.Close()
+	f.out.close(f.leave)
+}
+
+// leave deallocates the flow below.
+func (f *Flow) leave() {
 	f.below.Dealloc()
 	f.mu.Lock()
+	f.leaving = true
 	f.finish()
 }
 

@@ -10,8 +10,8 @@ import (
 // crcSize is the length of the trailer in bytes.
 const crcSize = 4
 
-// sealAll appends the checksum to each packet. A keep-alive has none.
-func sealAll(batch []*packet.Buffer) {
+// addSums appends the checksum to each packet. A keep-alive has none.
+func addSums(batch []*packet.Buffer) {
 	for _, b := range batch {
 		if b.Len() == 0 {
 			continue
@@ -21,13 +21,13 @@ func sealAll(batch []*packet.Buffer) {
 	}
 }
 
-// unseal takes the checksum off a packet that was not sent.
-func unseal(b *packet.Buffer) { b.TrimTail(crcSize) }
+// cutSum takes the checksum off a packet that was not sent.
+func cutSum(b *packet.Buffer) { b.TrimTail(crcSize) }
 
-// unsealIfGood takes the checksum off a packet that was received; false, and
+// cutSumIfGood takes the checksum off a packet that was received; false, and
 // nothing changed, when it is wrong or there is none. A packet of nothing but a
 // checksum carries no data and does not exist.
-func unsealIfGood(b *packet.Buffer) bool {
+func cutSumIfGood(b *packet.Buffer) bool {
 	p := b.Bytes()
 	n := len(p) - crcSize
 	if n <= 0 || binary.BigEndian.Uint32(p[n:]) != crc32.ChecksumIEEE(p[:n]) {

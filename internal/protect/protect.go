@@ -1,5 +1,5 @@
-// Package protect guards a flow that an IPCP carries over a network: a
-// checksum finds damage, keep-alives show the peer that this side lives, and a
+// Package protect guards a flow that an IPCP carries over a network: what was
+// agreed to be secret is encrypted, a checksum finds damage, keep-alives show the peer that this side lives, and a
 // peer that is silent for too long is given up. It is what stands nearest to
 // the IPCP, so that acknowledgements and retransmissions of the protocol above
 // are guarded like the rest.
@@ -12,11 +12,16 @@
 //	BER 0              data | CRC-32 (4)        big endian, over all of data
 //	keep-alive         nothing                  whatever the QoS
 //
+// With a Sealer, data is what package seal makes of what was handed down: the
+// CRC is added after that and looked at before, and each packet is sealed when it
+// is sent, so a retransmission is sealed afresh.
+//
 // The CRC is that of IEEE 802.3, over what is handed down: header and tag of
 // the protocols above included. It is written into the tail room and cut off
 // in place. A packet that fails is dropped and counted. One exception is for
 // peers that send the acknowledgements of FRCP bare: on an ordered flow a
-// packet of 12 bytes that is an FRCP header without data passes.
+// packet of 12 bytes that is an FRCP header without data passes, and so does one
+// that is sealed with an AEAD and holds as many, when it opens.
 //
 // An empty packet is a keep-alive. Who sends one through the Flow sends just
 // that; on receipt it is consumed, so that the user above never sees one.
@@ -43,6 +48,7 @@ import (
 
 	"ouroboros/internal/flow"
 	"ouroboros/internal/packet"
+	"ouroboros/internal/seal"
 	"ouroboros/qos"
 )
 
@@ -64,6 +70,10 @@ type Config struct {
 
 	Done func() // called once, when the user's Dealloc has taken effect; may be nil
 
+	// Sealer encrypts the packets, and is closed with the flow; nil = they travel
+	// in the clear.
+	Sealer *seal.Sealer
+
 	Counters *Counters // may be shared by many flows; nil = own
 }
 
@@ -75,6 +85,7 @@ type Counters struct {
 	Alive    atomic.Uint64 // keep-alives received
 	AliveOut atomic.Uint64 // keep-alives sent by the timer
 	Silent   atomic.Uint64 // peers that were given up
+	Overrun  atomic.Uint64 // received on a sealed flow, for a user that has no room
 }
 
 // Flow guards the flow below it. New makes one.
@@ -86,6 +97,10 @@ type Flow struct {
 	ordered bool
 	born    time.Time
 	timeout time.Duration // 0 = none
+
+	sealer *seal.Sealer // nil = in the clear
+	out    outbox       // with a Sealer
+	opened []*packet.Buffer
 
 	sent, heard atomic.Int64 // ns since born
 
@@ -116,7 +131,9 @@ func New(below flow.Flow, c Config) *Flow {
 		born:     time.Now(),
 		timeout:  time.Duration(c.QoS.Timeout) * time.Millisecond,
 		counters: c.Counters,
+		sealer:   c.Sealer,
 	}
+	f.out.below, f.out.tell = below, func() { f.in.Event(flow.EventWritable) }
 	limit := backlog
 	if c.Backlog > 0 {
 		limit.Bytes = min(c.Backlog, limit.Bytes)
@@ -134,14 +151,17 @@ func (f *Flow) Send(batch []*packet.Buffer) (taken int) {
 	if f.timeout > 0 && f.carries(batch) {
 		f.sent.Store(f.now())
 	}
+	if f.sealer != nil {
+		return f.sendSealed(batch)
+	}
 	if !f.crc {
 		return f.below.Send(batch)
 	}
-	sealAll(batch)
+	addSums(batch)
 	taken = f.below.Send(batch)
 	if taken < len(batch) {
 		for _, b := range batch[taken:] {
-			unseal(b)
+			cutSum(b)
 		}
 	}
 	return taken
@@ -165,6 +185,10 @@ func (f *Flow) Receive(batch []*packet.Buffer) (taken int) {
 	if f.timeout > 0 {
 		f.heard.Store(f.now())
 	}
+	if f.sealer != nil {
+		f.receiveSealed(batch)
+		return len(batch)
+	}
 	from := 0 // of the run of good packets that is not passed on yet
 	for i, b := range batch {
 		if f.good(b) {
@@ -186,7 +210,7 @@ func (f *Flow) good(b *packet.Buffer) bool {
 	switch {
 	case b.Len() == 0:
 		return false
-	case !f.crc, unsealIfGood(b):
+	case !f.crc, cutSumIfGood(b):
 		return true
 	case f.ordered && isControl(b.Bytes()):
 		f.counters.Bare.Add(1)
@@ -212,7 +236,7 @@ func (f *Flow) pass(run []*packet.Buffer) (taken int) {
 	}
 	taken = f.in.Put(run)
 	if f.crc {
-		sealAll(run[taken:])
+		addSums(run[taken:])
 	}
 	return taken
 }
@@ -220,17 +244,21 @@ func (f *Flow) pass(run []*packet.Buffer) (taken int) {
 // Resume implements flow.Flow.
 func (f *Flow) Resume() { f.in.Resume() }
 
-// MTU implements flow.Flow: the checksum takes 4 bytes of that below.
+// MTU implements flow.Flow: the checksum takes 4 bytes of that below, and sealing
+// what it adds.
 func (f *Flow) MTU() int {
 	n := f.below.MTU()
 	if f.crc {
-		n = max(n-crcSize, 0)
+		n -= crcSize
 	}
-	return n
+	if f.sealer != nil {
+		n -= f.sealer.Overhead()
+	}
+	return max(n, 0)
 }
 
 // QoS implements flow.Flow.
 func (f *Flow) QoS() qos.Spec { return f.below.QoS() }
 
 // QueueLen implements flow.Flow.
-func (f *Flow) QueueLen() int { return f.below.QueueLen() }
+func (f *Flow) QueueLen() int { return f.below.QueueLen() + f.out.len() }

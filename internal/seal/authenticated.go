@@ -151,30 +151,15 @@ func (a *authenticated) open(b *packet.Buffer) verdict {
 	defer a.opening.Unlock()
 	e := a.epoch.Load()
 	if e == nil {
-		return refused
+		return closed
 	}
 	p := b.Bytes()
 	a.prepare(len(p) - aeadIV - tag)
 	phase := p[0] >> 7
-	first := now
-	if k := a.hint[phase] + now - e.number; k < keys {
-		first = int(k)
+	at, ok := a.find(e, p, a.hint[phase]+now-e.number)
+	if !ok {
+		return refused
 	}
-	at := first
-	if !a.try(e.keys[at], p) {
-		for _, at = range [...]int{now, before, next, afterNext} {
-			if at != first && a.try(e.keys[at], p) {
-				goto opened
-			}
-		}
-		if a.search.missed++; a.search.missed < patience {
-			return refused
-		}
-		if at = a.lookAhead(e, p); at == 0 {
-			return refused
-		}
-	}
-opened:
 	b.Swap(a.spare)
 	a.search.stop()
 	a.hint[phase] = e.number + uint64(at) - now
@@ -186,6 +171,26 @@ opened:
 	}
 	a.move(e, at-now)
 	return later
+}
+
+// find opens p into the spare buffer and gives the place of the key, beginning
+// with the one that is expected, if there is such a place.
+func (a *authenticated) find(e *epoch, p []byte, expected uint64) (at int, ok bool) {
+	if expected >= keys {
+		expected = now
+	}
+	if at = int(expected); a.try(e.keys[at], p) {
+		return at, true
+	}
+	for _, at = range [...]int{now, before, next, afterNext} {
+		if at != int(expected) && a.try(e.keys[at], p) {
+			return at, true
+		}
+	}
+	if a.search.missed++; a.search.missed < patience {
+		return 0, false
+	}
+	return a.lookAhead(e, p)
 }
 
 // try opens p into the spare buffer with one of the keys.

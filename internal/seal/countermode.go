@@ -139,7 +139,7 @@ func (m *counterMode) open(b *packet.Buffer) verdict {
 	p := b.Bytes()
 	block := m.toOpen(p[0]&0x80 != 0)
 	if block == nil {
-		return refused
+		return closed
 	}
 	copy(s.iv[:], p)
 	s.xor(block, p[ctrIV:])

@@ -59,8 +59,9 @@ type machine interface {
 type verdict uint8
 
 const (
-	refused verdict = iota
-	earlier         // opened, under the key before the present one
+	closed verdict = iota // nobody wants to know
+	refused
+	earlier // opened, under the key before the present one
 	current
 	later // opened, under a key that has become the present one
 )
@@ -126,7 +127,7 @@ func (s *Sealer) Open(batch []*packet.Buffer) (good int) {
 		}
 		v := s.open(b)
 		n[v]++
-		if v == refused || b.Len() == 0 {
+		if v <= refused || b.Len() == 0 {
 			b.Release()
 			continue
 		}

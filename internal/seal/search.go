@@ -34,8 +34,8 @@ func (s *search) stop() {
 }
 
 // lookAhead tries one key beyond the window and gives its place, counted like
-// those in the window; 0 when it is not the one.
-func (a *authenticated) lookAhead(e *epoch, p []byte) (at int) {
+// those in the window.
+func (a *authenticated) lookAhead(e *epoch, p []byte) (at int, ok bool) {
 	s := &a.search
 	if s.chain == nil || s.from != e.number || s.at >= farthest {
 		a.moving.Lock()
@@ -43,7 +43,8 @@ func (a *authenticated) lookAhead(e *epoch, p []byte) (at int) {
 		c := *a.chain
 		a.moving.Unlock()
 		if !same {
-			return 0
+			c.wipe()
+			return 0, false
 		}
 		if s.chain != nil {
 			s.chain.wipe()
@@ -54,8 +55,5 @@ func (a *authenticated) lookAhead(e *epoch, p []byte) (at int) {
 	s.chain.take(func(key *[KeySize]byte) { k = a.suite.newAEAD(key) })
 	at = s.at
 	s.at++
-	if !a.try(k, p) {
-		return 0
-	}
-	return at
+	return at, a.try(k, p)
 }
