@@ -44,6 +44,7 @@ func (a *adjacencies) Added(c *connmgr.Conn) error {
 	p := a.m.engine.AddPort(peer, c.Flow(), func(e flow.Event) { a.event(c, e) })
 	a.ports[c] = p
 	a.tell(peer)
+	a.m.routing.Connected(peer)
 	a.mu.Unlock()
 	c.HandOver(p)
 	return nil

@@ -2,6 +2,7 @@ package linkstate
 
 import (
 	"cmp"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -19,7 +20,7 @@ import (
 
 // cMember is a model of a member of the C implementation: numbers from 0, no
 // withdrawal, whatever comes is believed, and routes that stay when a link ages
-// out.
+// out and over a connection that another has replaced.
 type cMember struct {
 	t       *testing.T
 	own     wire.Addr
@@ -36,6 +37,8 @@ type cMember struct {
 	last     uint64
 	modified bool
 	table    map[wire.Addr]graph.Hops
+	newest   map[wire.Addr]int // number of the newest connection to a neighbour
+	uses     map[wire.Addr]int // that the table leads to
 }
 
 type cEntry struct {
@@ -60,7 +63,7 @@ const (
 func (l *layer) addC(t *testing.T, own wire.Addr) *cMember {
 	c := &cMember{
 		t: t, own: own, stop: make(chan struct{}), db: make(map[link]*cEntry), dt: make(map[wire.Addr]bool),
-		born: make(map[pair]uint64),
+		born: make(map[pair]uint64), newest: make(map[wire.Addr]int),
 		foreign: func(a wire.Addr) bool {
 			_, ours := l.parties[a].(*member)
 			return ours
@@ -100,7 +103,7 @@ func (c *cMember) next(dst wire.Addr) (next []wire.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, n := range c.table[dst].Next {
-		if c.dt[n] {
+		if c.dt[n] && c.uses[n] == c.newest[n] {
 			next = append(next, n)
 		}
 	}
@@ -204,6 +207,7 @@ func (c *cMember) Up(nb wire.Addr, _ int) {
 	c.mu.Lock()
 	os := c.toAll(nil, lsa.Update{Src: c.own, Dst: nb}, nil)
 	c.dt[nb] = true
+	c.newest[nb]++
 	c.insert(link{c.own, nb}, 0)
 	c.mu.Unlock()
 	send(os)
@@ -253,6 +257,7 @@ func (c *cMember) compute() {
 	}
 	if len(c.db) > 0 {
 		c.table = c.solver.Routes(c.own, irm.LinkState, edges)
+		c.uses = maps.Clone(c.newest)
 	}
 }
 

@@ -34,7 +34,8 @@ type conn struct {
 	room    bool      // EventWritable came during Send
 	gone    bool
 
-	sent, received uint64 // packets
+	sentAt         time.Time // when something was sent last
+	sent, received uint64    // packets
 }
 
 // Management is the component of the Management connections.
@@ -90,6 +91,7 @@ func (l *LinkState) enter(c carrier, addr wire.Addr) (n, old *conn, err error) {
 		return nil, nil, errno.New(errno.NoBufs, "there are Management connections to %d neighbours", maxPeers)
 	case p == nil:
 		p = newPeer(addr)
+		p.kin = l.kin(addr)
 		l.peers[addr] = p
 	case len(p.conns) >= maxConns:
 		old = p.conns[0]
@@ -97,7 +99,7 @@ func (l *LinkState) enter(c carrier, addr wire.Addr) (n, old *conn, err error) {
 		l.peers[addr] = p // it has others
 	}
 	now := time.Now()
-	n = &conn{l: l, p: p, c: c, up: true, readyAt: now.Add(firstPause)}
+	n = &conn{l: l, p: p, c: c, up: true, readyAt: now.Add(firstPause), sentAt: now}
 	p.conns = append(p.conns, n)
 	l.conns[c] = n
 	l.count.connections++

@@ -42,8 +42,12 @@
 // comes the data base, without links whose source is that neighbour: getting its
 // own link back it would not compute a route over it. A neighbour of our kind, as
 // its numbers show, gets these too, and withdraws what it could not while it was
-// apart. Members of the C implementation take a withdrawal for a refresh and never
-// send one.
+// apart. Until a neighbour is known to be of our kind it gets fillers, packets of
+// one byte that are no update, before keep-alives are due; and when it has
+// announced a link with numbers of the other kind, a nudge for each new data
+// transfer connection, the withdrawal of a link that never was, which makes it
+// compute its routes. Members of the C implementation take a withdrawal for a
+// refresh and never send one.
 //
 // # Who forges
 //

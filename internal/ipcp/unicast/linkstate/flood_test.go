@@ -66,7 +66,7 @@ func TestOtherPacketsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMember(t, 1)
 		a, b := ready(t, m, 2), ready(t, m, 3)
-		for _, n := range []int{23, 25, 48, 1, 1000} {
+		for _, n := range []int{23, 25, 48, 2, 1000} {
 			a.raw(make([]byte, n))
 		}
 		for _, u := range []lsa.Update{
@@ -77,7 +77,8 @@ func TestOtherPacketsAreCounted(t *testing.T) {
 		if n := m.counter("malformed"); n != 11 {
 			t.Errorf("%d are malformed", n)
 		}
-		a.raw(nil) // a keep-alive
+		a.raw(nil)             // a keep-alive
+		a.raw(make([]byte, 1)) // a filler
 		a.send(lsa.Update{Src: 5, Dst: 6})
 		if n := m.counter("malformed"); n != 11 || m.counter("received") != 1 {
 			t.Errorf("%v", m.Show()["counters"])

@@ -114,6 +114,11 @@ func (l *layer) connect(a, b wire.Addr) {
 	}
 	c.a.Up(k[1], 1496)
 	c.b.Up(k[0], 1496)
+	for i, p := range []party{c.a, c.b} {
+		if m, ours := p.(*member); ours {
+			m.Connected(k[1-i])
+		}
+	}
 }
 
 // cut ends what is between two members: their flows, or only what carries them.

@@ -75,14 +75,16 @@ type LinkState struct {
 	db       database
 	own      map[wire.Addr]*ownLink
 	counter  uint32 // of the last update of any own link
-	phantoms int    // own links that never were
+	phantoms int    // own links that never were, of others and of nudges
 	answers  pace   // to phantoms
+	nudges   pace
 
-	peers  map[wire.Addr]*peer
-	conns  map[carrier]*conn
-	ready  []*peer // with something to send
-	order  schedule
-	joiner joiner
+	peers   map[wire.Addr]*peer
+	conns   map[carrier]*conn
+	ready   []*peer // with something to send
+	fillers []*conn // to be sent
+	order   schedule
+	joiner  joiner
 }
 
 // New makes the routing of a member that has no neighbours yet.
@@ -149,7 +151,7 @@ func (l *LinkState) Close() {
 	l.mu.Lock()
 	clear(l.peers)
 	clear(l.conns)
-	l.ready = nil
+	l.ready, l.fillers = nil, nil
 	l.mu.Unlock()
 }
 
@@ -202,6 +204,7 @@ func (l *LinkState) tick(now time.Time) {
 	for _, p := range l.peers {
 		l.tickPeer(p, now)
 	}
+	l.tickNudge(now)
 	l.tickJoiner(now)
 }
 

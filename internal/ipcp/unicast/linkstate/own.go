@@ -70,6 +70,7 @@ type ownLink struct {
 	answersEnd time.Time
 
 	saturated time.Time // since when the counter is at its end; zero = it is not
+	nudgeAt   time.Time // when the neighbour is nudged, if it must be; zero = never
 }
 
 // Up says that there is a live data transfer flow to a neighbour, and the

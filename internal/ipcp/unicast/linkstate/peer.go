@@ -40,6 +40,7 @@ type peer struct {
 	addr  wire.Addr
 	conns []*conn // oldest first
 	use   *conn   // the newest that is up and whose pause is over; nil = none
+	kin   bool    // known to be of our kind
 
 	queue  []*entry
 	head   int
@@ -172,10 +173,9 @@ func (l *LinkState) later(p *peer, e *entry, now time.Time) {
 // of the C implementation does not get its own links, see the package; one of our
 // kind does, and puts right what has changed while nobody could hear it.
 func (l *LinkState) replicate(p *peer) {
-	kin := slices.ContainsFunc(l.db.all, func(e *entry) bool { return e.src == p.addr && e.speaks })
 	all := make([]*entry, 0, len(l.db.all))
 	for _, e := range l.db.all {
-		if !e.down && (kin || e.src != p.addr) {
+		if !e.down && (p.kin || e.src != p.addr) {
 			all = append(all, e)
 		}
 	}
@@ -203,6 +203,7 @@ func (l *LinkState) choose(p *peer) {
 	p.use = best
 	if best != nil {
 		l.replicate(p)
+		l.nudgeable(p.addr, time.Now())
 	} else {
 		p.keep(withdrawn)
 	}
@@ -220,6 +221,9 @@ func (l *LinkState) tickPeer(p *peer, now time.Time) {
 		}
 	}
 	l.choose(p)
+	for _, c := range p.conns {
+		l.tickFiller(c, now)
+	}
 	if len(p.later) > 0 {
 		if now.Before(p.laterAt) {
 			l.due(p.laterAt)
@@ -253,6 +257,7 @@ func (l *LinkState) flush() {
 		p.listed = false
 		l.drain(p)
 	}
+	l.fill()
 	l.mu.Unlock()
 }
 
@@ -295,7 +300,7 @@ func (l *LinkState) send(p *peer) (more bool) {
 		return false
 	}
 	p.left -= n
-	c.room = false
+	c.room, c.sentAt = false, time.Now()
 	l.mu.Unlock()
 	taken := c.c.Flow().Send(p.batch[:n])
 	l.mu.Lock()

@@ -24,8 +24,8 @@ func (c *conn) Receive(batch []*packet.Buffer) (taken int) {
 
 // packet is one packet of a peer. The lock is held.
 func (c *conn) packet(b []byte, now time.Time) {
-	if len(b) == 0 {
-		return // a keep-alive
+	if len(b) <= fillerSize {
+		return // a keep-alive, or what is sent in its place
 	}
 	l := c.l
 	c.received++
@@ -83,6 +83,12 @@ func (l *LinkState) accept(from *peer, u lsa.Update, now time.Time) {
 		l.changed(now)
 	}
 	l.count.accepted++
+	if p := l.peers[e.src]; p != nil {
+		p.kin = e.speaks
+		if e.dst == l.cfg.Own {
+			l.nudgeable(e.src, now)
+		}
+	}
 	l.flood(e, from)
 }
 

@@ -28,6 +28,9 @@ type counters struct {
 	unanswered uint64 // of those, over a limit
 	conflicts  uint64 // signs of a second member with this address
 
+	fillers uint64 // sent in the place of keep-alives
+	nudges  uint64 // links that never were, withdrawn
+
 	connections uint64 // that came
 	ended       uint64 // of those, deallocated
 	silent      uint64 // of those, given up
@@ -45,6 +48,7 @@ func (c *counters) show() map[string]any {
 		"refused": c.refused, "malformed": c.malformed, "sent": c.sent,
 		"updates": c.updates, "withdrawals": c.withdrawals, "reminders": c.reminders, "aged": c.aged,
 		"forged": c.forged, "jumps": c.jumps, "unanswered": c.unanswered, "conflicts": c.conflicts,
+		"fillers": c.fillers, "nudges": c.nudges,
 		"connections": c.connections, "ended": c.ended, "silent": c.silent,
 		"flow_down": c.down, "flow_up": c.up, "stuck": c.stuck,
 		"computed": c.computed, "installed": c.installed, "last_computation_us": c.took.Microseconds(),

@@ -1,0 +1,162 @@
+package linkstate
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"ouroboros/internal/packet"
+	wire "ouroboros/internal/wire/dt"
+)
+
+// What is done for neighbours that are not known to be of our kind. Members of the
+// C implementation read a Management flow with a call that takes an empty packet
+// for none and waits for the next one, of that flow alone: a keep-alive can bring
+// their routing to a stand. So there is something to read on it before one is due.
+// And when a data transfer connection comes back that they had not missed, they
+// keep sending on the old one until some link is new to them.
+
+const (
+	// fillerPart of a flow's time-out may pass without a packet on it. Keep-alives
+	// are due after a quarter.
+	fillerPart = 8
+	// fillerSize is shorter than any update, and not empty.
+	fillerSize = 1
+
+	// nudgePause is how long a neighbour has to enter a new connection before it is
+	// nudged. Its answer leaves before it does.
+	nudgePause = 200 * time.Millisecond
+	// Nudges are one each nudgePace, in bursts of nudgeBurst.
+	nudgePace  = time.Second
+	nudgeBurst = 8
+)
+
+// kin reports whether a member is known to be of our kind: its numbers say so.
+func (l *LinkState) kin(a wire.Addr) bool {
+	return slices.ContainsFunc(l.db.all, func(e *entry) bool { return e.src == a && e.speaks })
+}
+
+// tickFiller has a filler sent on a connection on which nothing was sent for a
+// while. The lock is held.
+func (l *LinkState) tickFiller(c *conn, now time.Time) {
+	timeout := time.Duration(c.c.Flow().QoS().Timeout) * time.Millisecond
+	if timeout == 0 || c.p.kin || !c.ready || !c.up || c.full {
+		return
+	}
+	at := c.sentAt.Add(timeout / fillerPart)
+	if now.Before(at) {
+		l.due(at)
+		return
+	}
+	c.sentAt = now
+	l.due(now.Add(timeout / fillerPart))
+	l.fillers = append(l.fillers, c)
+}
+
+// fill sends the fillers that are due. The lock is held, but not while sending.
+func (l *LinkState) fill() {
+	for len(l.fillers) > 0 {
+		last := len(l.fillers) - 1
+		c := l.fillers[last]
+		l.fillers[last] = nil
+		l.fillers = l.fillers[:last]
+		if c.gone {
+			continue
+		}
+		b := packet.Get(fillerSize)
+		b.Bytes()[0] = 0
+		l.mu.Unlock()
+		taken := c.c.Flow().Send([]*packet.Buffer{b})
+		if taken == 0 { // then there is something to read
+			b.Release()
+		}
+		l.mu.Lock()
+		l.count.fillers += uint64(taken)
+	}
+}
+
+// Connected says that there is a new data transfer connection to a neighbour
+// that Up has named.
+func (l *LinkState) Connected(nb wire.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if o := l.own[nb]; !l.closed && o != nil && o.up {
+		o.nudgeAt = time.Now().Add(nudgePause)
+		l.due(o.nudgeAt)
+	}
+}
+
+// nudgeDue reports whether a neighbour is to be nudged now: when it can be told,
+// and has told of the link itself, from which its kind is known. The lock is held,
+// here and below.
+func (l *LinkState) nudgeDue(o *ownLink, now time.Time) bool {
+	switch {
+	case o.nudgeAt.IsZero():
+		return false
+	case !o.up:
+		o.nudgeAt = time.Time{}
+		return false
+	case now.Before(o.nudgeAt):
+		l.due(o.nudgeAt)
+		return false
+	}
+	p, e := l.peers[o.nb], l.db.entries[link{o.nb, l.cfg.Own}]
+	if p == nil || p.use == nil || e == nil {
+		return false // nudgeable is called when there are
+	}
+	if e.speaks {
+		o.nudgeAt = time.Time{}
+		return false
+	}
+	return true
+}
+
+// nudgeable is told that a neighbour can be reached, or has told of its link.
+func (l *LinkState) nudgeable(nb wire.Addr, now time.Time) {
+	if o := l.own[nb]; o != nil && !o.nudgeAt.IsZero() {
+		l.due(now)
+	}
+}
+
+// tickNudge has neighbours compute their routes that would not: it withdraws a
+// link that never was, which is a new link to them. One is enough for all that
+// are to be nudged at a time.
+func (l *LinkState) tickNudge(now time.Time) {
+	var all []*ownLink
+	for _, o := range l.own {
+		if l.nudgeDue(o, now) {
+			all = append(all, o)
+		}
+	}
+	if len(all) == 0 {
+		return
+	}
+	if wait := l.nudges.take(now, nudgePace, nudgeBurst); wait > 0 {
+		l.due(now.Add(wait))
+		return
+	}
+	for _, o := range all {
+		o.nudgeAt = time.Time{}
+	}
+	if l.phantoms >= maxPhantoms {
+		l.count.unanswered++
+		return
+	}
+	o := l.newOwn(l.nobody())
+	o.phantom, o.since, o.ends = true, now, now.Add(l.cfg.Timeout)
+	l.phantoms++
+	l.count.nudges++
+	l.update(o, now)
+	l.due(o.ends)
+}
+
+// nobody is the address of no member that is known.
+func (l *LinkState) nobody() wire.Addr {
+	for {
+		a := wire.Addr(rand.Uint32())
+		_, own := l.own[a]
+		if a.Valid() && !own && a != l.cfg.Own && l.peers[a] == nil && l.db.from[a] == 0 {
+			return a
+		}
+	}
+}
