@@ -94,8 +94,8 @@ func TestDataOfUsersIsHandedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(request) // it was the IPCP's
-	if string(acc.Data) != "from the client" {
-		t.Errorf("the server got %q", acc.Data)
+	if string(acc.Data()) != "from the client" {
+		t.Errorf("the server got %q", acc.Data())
 	}
 	a := begin(t)
 	got, err := a.Complete(answered(t, a, func(m *wire.Message) { m.Data = []byte("from the server") }))

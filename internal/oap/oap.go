@@ -1,30 +1,63 @@
-// Package oap is the exchange that two nodes make inside each flow
-// allocation over a layer: the client's request, the server's checks and its
-// response, the client's checks. The messages are those of package wire/oap;
-// the IPCP between the two carries them without looking.
+// Package oap is the exchange that two nodes make inside each flow allocation
+// over a layer: the client's request, the server's checks and its response,
+// the client's checks. The messages are those of package wire/oap; the IPCP
+// between the two carries them without looking.
 //
 //	client node                                     server node
 //	Client.Begin ── Attempt.Request ──► IPCPs ──► Server.Check ── refused
 //	                                                   │
 //	Attempt.Complete ◄──────────── IPCPs ◄── Accepted.Respond
 //
-// Without certificates and keys the exchange still says that the response is
-// for this request, made now by somebody who has seen all of it, and that no
-// request is served twice. Neither side is then known to the other, and the
-// flow is not encrypted.
+// Each side does what its files for the name say, see Security: it shows a
+// certificate and signs, or stays anonymous; it wants the flow encrypted, or
+// takes what the other wants. Without any the exchange still says that the
+// response is for this request, made now by somebody who has seen all of it,
+// and that no request is served twice.
 //
-// This node has no certificates, trusts no authority and has no keys, and the
-// checks are those of the protocol for such a node:
+// # The server
 //
-//	request with a certificate    refused with errno.AuthFailed
-//	request for an encrypted flow refused with errno.Crypt
-//	response with a certificate   errno.Crypt
-//	response that names a cipher  the flow is plain: none was asked for
+// The checks of a request, those first that cost least:
+//
+//	check                                                   refused with
+//	it can be read; it is of now; it did not come before    AuthFailed
+//	this side's certificate and key can be read             AuthFailed
+//	this side's enc.conf can be read                        Crypt
+//	the client's certificate: its chain, the signature      AuthFailed
+//	the client is one of those that may                     AuthFailed
+//	what both want of encryption goes together              Crypt
+//
+// The client chooses how keys are exchanged, and the server's own choice is
+// the least that it takes. Of the two ciphers, and of the two hashes for the
+// derivation of the key, the stronger is used; a client that encapsulates has
+// used its hash already.
+//
+//	client                        server                  flow
+//	nothing                       nothing                 plain
+//	nothing                       encryption              refused
+//	encryption                    nothing                 encrypted as the client wants
+//	an exchange                   a stronger one          refused
+//	an exchange                   the same or a weaker    encrypted with the client's
+//	encapsulates                  no KEM, or no key       refused
+//
+// # The client
+//
+// The checks of a response, in their order: it can be read, has the id of the
+// request, comes from whom its certificate names by chain and signature, has
+// the hash of the request, its certificate is for the destination, and what it
+// says of encryption is no less than what was asked for. All fail with Crypt
+// but one: with AuthFailed when a certificate is demanded and none is there.
+//
+// # Ciphers without integrity
+//
+// AES-CTR hides what a flow carries, and does not notice when somebody changes
+// it. It is used when both sides' files allow it, as the C implementation does;
+// a side that demands encryption refuses it.
 //
 // What a refusal is on the wire is the negative of errno.Number.
 package oap
 
 import (
+	"errors"
 	"time"
 
 	"ouroboros/internal/crypt"
@@ -45,6 +78,7 @@ type Session struct {
 	Cipher wire.Cipher // of the flow's packets; 0 = plain
 	Key    *crypt.Key  // nil = plain; whoever takes the session wipes it
 
+	Self     string    // the common name in the own certificate; "" = anonymous
 	Peer     string    // the common name in the peer's certificate; "" = anonymous
 	Exchange string    // how the key was agreed on, such as "X25519MLKEM768"; "" = plain
 	KDF      wire.Hash // of the key derivation; 0 = plain
@@ -56,4 +90,16 @@ func broken(format string, args ...any) *errno.Detail { return errno.New(errno.C
 // denied is a request that is not served.
 func denied(format string, args ...any) *errno.Detail {
 	return errno.New(errno.AuthFailed, format, args...)
+}
+
+// because gives an error of the algorithms, certificates or files a number and
+// what was to be done, and keeps its next step.
+func because(sentinel, err error, format string, args ...any) *errno.Detail {
+	d := errno.New(sentinel, format+": %v", append(args, err)...)
+	var p *crypt.Problem
+	if errors.As(err, &p) {
+		d = errno.New(sentinel, format+": %s", append(args, p.Cause)...)
+		d.Hint = p.Hint
+	}
+	return d
 }

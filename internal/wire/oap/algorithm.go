@@ -5,6 +5,7 @@ import (
 	"crypto/sha3"
 	"crypto/sha512"
 	"fmt"
+	"hash"
 
 	"golang.org/x/crypto/blake2b"
 	"golang.org/x/crypto/blake2s"
@@ -24,27 +25,61 @@ const (
 	ChaCha20Poly1305 Cipher = 1018
 )
 
+// ciphers are all of them, the weakest first: each is worth more than those
+// before it.
+var ciphers = []struct {
+	number Cipher
+	name   string
+}{
+	{AES128CTR, "aes-128-ctr"},
+	{AES192CTR, "aes-192-ctr"},
+	{AES256CTR, "aes-256-ctr"},
+	{AES128GCM, "aes-128-gcm"},
+	{AES192GCM, "aes-192-gcm"},
+	{AES256GCM, "aes-256-gcm"},
+	{ChaCha20Poly1305, "chacha20-poly1305"},
+}
+
 // Known reports whether the number is one of them.
-func (c Cipher) Known() bool { return c.name() != "" }
+func (c Cipher) Known() bool { return c.Rank() > 0 }
+
+// Rank orders the ciphers by strength: 1 is the weakest, 0 is none.
+func (c Cipher) Rank() int {
+	for i := range ciphers {
+		if ciphers[i].number == c {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// Authenticated reports whether a packet that somebody changed is noticed.
+func (c Cipher) Authenticated() bool { return c.Rank() >= AES128GCM.Rank() }
 
 func (c Cipher) name() string {
-	switch c {
-	case AES128GCM:
-		return "aes-128-gcm"
-	case AES192GCM:
-		return "aes-192-gcm"
-	case AES256GCM:
-		return "aes-256-gcm"
-	case AES128CTR:
-		return "aes-128-ctr"
-	case AES192CTR:
-		return "aes-192-ctr"
-	case AES256CTR:
-		return "aes-256-ctr"
-	case ChaCha20Poly1305:
-		return "chacha20-poly1305"
+	if n := c.Rank(); n > 0 {
+		return ciphers[n-1].name
 	}
 	return ""
+}
+
+// CipherOf gives the cipher of a name; 0 when there is none.
+func CipherOf(name string) Cipher {
+	for _, c := range ciphers {
+		if c.name == name {
+			return c.number
+		}
+	}
+	return 0
+}
+
+// CipherNames are the names of all ciphers, the weakest first.
+func CipherNames() []string {
+	names := make([]string, len(ciphers))
+	for i, c := range ciphers {
+		names[i] = c.name
+	}
+	return names
 }
 
 func (c Cipher) String() string { return called(c.name(), uint16(c)) }
@@ -66,29 +101,75 @@ const (
 	SHA3_512   Hash = 1099
 )
 
+// hashes are all of them, the weakest first: each is worth more than those
+// before it.
+var hashes = []struct {
+	number Hash
+	name   string
+	size   int // of a digest
+	make   func() hash.Hash
+}{
+	{BLAKE2s256, "blake2s256", 32, unkeyed(blake2s.New256)},
+	{SHA256, "sha256", 32, sha256.New},
+	{SHA3_256, "sha3-256", 32, func() hash.Hash { return sha3.New256() }},
+	{SHA384, "sha384", 48, sha512.New384},
+	{SHA3_384, "sha3-384", 48, func() hash.Hash { return sha3.New384() }},
+	{BLAKE2b512, "blake2b512", 64, unkeyed(blake2b.New512)},
+	{SHA512, "sha512", 64, sha512.New},
+	{SHA3_512, "sha3-512", 64, func() hash.Hash { return sha3.New512() }},
+}
+
+// unkeyed makes plain hashes with a function that can also make keyed ones.
+func unkeyed(make func(key []byte) (hash.Hash, error)) func() hash.Hash {
+	return func() hash.Hash {
+		h, err := make(nil)
+		if err != nil {
+			panic(err) // only a key can be wrong
+		}
+		return h
+	}
+}
+
 // Known reports whether the number is one of them.
-func (h Hash) Known() bool { return h.name() != "" }
+func (h Hash) Known() bool { return h.Rank() > 0 }
+
+// Rank orders the hashes by strength: 1 is the weakest, 0 is none.
+func (h Hash) Rank() int {
+	for i := range hashes {
+		if hashes[i].number == h {
+			return i + 1
+		}
+	}
+	return 0
+}
 
 func (h Hash) name() string {
-	switch h {
-	case SHA256:
-		return "sha256"
-	case SHA384:
-		return "sha384"
-	case SHA512:
-		return "sha512"
-	case BLAKE2b512:
-		return "blake2b512"
-	case BLAKE2s256:
-		return "blake2s256"
-	case SHA3_256:
-		return "sha3-256"
-	case SHA3_384:
-		return "sha3-384"
-	case SHA3_512:
-		return "sha3-512"
+	if n := h.Rank(); n > 0 {
+		return hashes[n-1].name
 	}
 	return ""
+}
+
+// New makes a hash. The number must be known.
+func (h Hash) New() hash.Hash { return hashes[h.Rank()-1].make() }
+
+// HashOf gives the hash of a name; 0 when there is none.
+func HashOf(name string) Hash {
+	for i := range hashes {
+		if hashes[i].name == name {
+			return hashes[i].number
+		}
+	}
+	return 0
+}
+
+// HashNames are the names of all hashes, the weakest first.
+func HashNames() []string {
+	names := make([]string, len(hashes))
+	for i := range hashes {
+		names[i] = hashes[i].name
+	}
+	return names
 }
 
 func (h Hash) String() string { return called(h.name(), uint16(h)) }
@@ -114,13 +195,8 @@ func (h Hash) OrDefault() Hash {
 
 // Size is the length of a digest in bytes, 0 for an unknown hash.
 func (h Hash) Size() int {
-	switch h {
-	case SHA256, BLAKE2s256, SHA3_256:
-		return 32
-	case SHA384, SHA3_384:
-		return 48
-	case SHA512, BLAKE2b512, SHA3_512:
-		return 64
+	if n := h.Rank(); n > 0 {
+		return hashes[n-1].size
 	}
 	return 0
 }
