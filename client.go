@@ -123,6 +123,10 @@ func (c *Client) Close() error {
 	return c.backend.Close()
 }
 
+// Ended reports whether no call of the client can succeed any more: it was
+// closed, or its node has ended.
+func (c *Client) Ended() bool { return !c.isUsable() }
+
 // isUsable reports whether calls can succeed.
 func (c *Client) isUsable() bool {
 	c.mu.Lock()

@@ -10,6 +10,7 @@ import (
 // blocking does not allocate.
 type waiter struct {
 	ch    chan struct{} // capacity 1
+	bell  int           // eventfd that is written instead; -1 = none
 	timer *time.Timer   // nil until a call with a time-out parks
 	next  *waiter
 }
@@ -24,7 +25,11 @@ type waiters struct {
 }
 
 // join registers a waiter; what happens from now on wakes it.
-func (q *waiters) join() *waiter {
+func (q *waiters) join() *waiter { return q.joinWith(-1) }
+
+// joinWith registers a waiter that sleeps on an eventfd, outside of Go; -1 for
+// one that parks.
+func (q *waiters) joinWith(bell int) *waiter {
 	q.mu.Lock()
 	w := q.free
 	if w == nil {
@@ -36,6 +41,7 @@ func (q *waiters) join() *waiter {
 		default:
 		}
 	}
+	w.bell = bell
 	w.next = q.list
 	q.list = w
 	q.parked.Add(1)
@@ -66,6 +72,10 @@ func (q *waiters) wake() {
 	}
 	q.mu.Lock()
 	for w := q.list; w != nil; w = w.next {
+		if w.bell >= 0 {
+			writeEventfd(w.bell)
+			continue
+		}
 		select {
 		case w.ch <- struct{}{}:
 		default:
