@@ -3,7 +3,7 @@ package stack
 // counters gives the counters of the protocols round the flows on networks, by
 // name.
 func (g *guards) counters() map[string]uint64 {
-	f, p := &g.frcp, &g.protect
+	f, p, s := &g.frcp, &g.protect, &g.seal
 	g.mu.Lock()
 	open, leaving := g.open, len(g.leaving)
 	g.mu.Unlock()
@@ -16,6 +16,15 @@ func (g *guards) counters() map[string]uint64 {
 		"guard_keepalives":      p.Alive.Load(),
 		"guard_keepalives_sent": p.AliveOut.Load(),
 		"guard_peers_silent":    p.Silent.Load(),
+		"guard_overrun":         p.Overrun.Load(),
+
+		"crypt_sealed":         s.Sealed.Load(),
+		"crypt_opened":         s.Opened.Load(),
+		"crypt_opened_earlier": s.Earlier.Load(),
+		"crypt_opened_later":   s.Later.Load(),
+		"crypt_refused":        s.Refused.Load(),
+		"crypt_short":          s.Short.Load(),
+		"crypt_key_changes":    s.Epochs.Load(),
 
 		"frcp_sent":             f.Sent.Load(),
 		"frcp_sent_again":       f.Retransmitted.Load(),

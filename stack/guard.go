@@ -8,7 +8,8 @@ import (
 	"ouroboros/internal/flow"
 	"ouroboros/internal/frcp"
 	"ouroboros/internal/protect"
-	"ouroboros/qos"
+	"ouroboros/internal/registry"
+	"ouroboros/internal/seal"
 )
 
 // linger is how long a node that ends waits for its flows to finish what they
@@ -29,13 +30,18 @@ const (
 func share(open int) int { return min(max(keptOfAll/max(open, 1), keptLeast), keptMost) }
 
 // guards are the flows that IPCPs carry over a network, with what is put round
-// them for their QoS. A flow is open until nothing of it runs any more: its
-// user may be long gone while the protocols finish.
+// them for their QoS, and their key. A flow is open until nothing of it runs any
+// more: its user may be long gone while the protocols finish.
 //
-//	user ─ guarded ─ [FRCP] ─ protect ─ flow of an IPCP
+//	user ─ guarded ─ [FRCP] ─ protect: [sealed] ─ flow of an IPCP
 type guards struct {
 	frcp    frcp.Counters
 	protect protect.Counters
+	seal    seal.Counters
+
+	// epochBit makes keys change after 2^epochBit packets; 0 = as both
+	// implementations do it. For tests.
+	epochBit int
 
 	mu      sync.Mutex
 	open    int
@@ -52,22 +58,34 @@ type guarded struct {
 }
 
 // guard is the registry's way to put protocols round a flow.
-func (g *guards) guard(f flow.Flow, spec qos.Spec, mpl time.Duration) flow.Flow {
+func (g *guards) guard(f flow.Flow, n registry.Needs) (flow.Flow, error) {
+	var sealer *seal.Sealer
+	if n.Key != nil {
+		var err error
+		sealer, err = seal.New(seal.Config{
+			Cipher: n.Cipher, Key: (*[seal.KeySize]byte)(n.Key), EpochBit: g.epochBit, Counters: &g.seal,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	g.mu.Lock()
 	g.open++
 	keep := share(g.open)
 	g.mu.Unlock()
 	u := &guarded{all: g}
-	u.Flow = protect.New(f, protect.Config{QoS: spec, Counters: &g.protect, Backlog: keep, Done: func() { g.ended(u) }})
-	if spec.InOrder {
+	u.Flow = protect.New(f, protect.Config{
+		QoS: n.QoS, Sealer: sealer, Counters: &g.protect, Backlog: keep, Done: func() { g.ended(u) },
+	})
+	if n.QoS.InOrder {
 		u.machine = frcp.New(u.Flow, frcp.Config{
-			QoS: spec, MPL: mpl, Counters: &g.frcp,
+			QoS: n.QoS, MPL: n.MPL, Counters: &g.frcp,
 			// Short packets fill it as long ones do: memory is what counts.
 			Window: keep / shortBuffer, WindowBytes: keep, SendBytes: keep,
 		})
 		u.Flow = u.machine
 	}
-	return u
+	return u, nil
 }
 
 // SetFlags passes on what the application says of FRCP.

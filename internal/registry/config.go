@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"time"
 
+	"ouroboros/internal/crypt"
 	"ouroboros/internal/flow"
 	"ouroboros/internal/ipcp"
+	wire "ouroboros/internal/wire/oap"
 	"ouroboros/irm"
 	"ouroboros/qos"
 )
@@ -23,11 +25,12 @@ type Config struct {
 	// wraps errno.IPCPType: this build does not have the kind.
 	NewIPCP func(t irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error)
 
-	// Guard puts what a flow on a network needs for its QoS between the IPCP
-	// that carries it and its user: FRCP, checksums, keep-alives. mpl is the
-	// longest life of a packet in the layer. It takes the flow over, and is not
-	// called for a flow that loses nothing; nil = nothing is put there.
-	Guard func(f flow.Flow, spec qos.Spec, mpl time.Duration) flow.Flow
+	// Guard puts what a flow on a network needs between the IPCP that carries it
+	// and its user: FRCP, encryption, checksums, keep-alives. It takes the flow
+	// over unless it fails, and is not called for a flow that loses nothing, whose
+	// packets nobody else sees; nil = nothing is put there, and no flow is
+	// encrypted.
+	Guard func(f flow.Flow, n Needs) (flow.Flow, error)
 
 	// Linger is called by Close when all processes have been shut out and
 	// before the IPCPs end. It returns when the flows of the processes owe
@@ -49,6 +52,15 @@ type Config struct {
 	Version string   // for Status
 	Dir     string   // runtime directory, for Status and started programs
 	Env     []string // more variables for started programs, NAME=value
+}
+
+// Needs says what a flow on a network needs.
+type Needs struct {
+	QoS qos.Spec
+	MPL time.Duration // the longest life of a packet in the layer
+
+	Cipher wire.Cipher
+	Key    *crypt.Key // copied by who needs it later; nil = in the clear
 }
 
 // Limits bound what clients can make the registry hold. 0 means the default.

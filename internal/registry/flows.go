@@ -221,6 +221,9 @@ func (rec *record) grant(x *held) *Grant {
 // flow's from here on. On an error f has been deallocated, and the accept is
 // still reserved.
 func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.Flow, spec qos.Spec, mpl time.Duration, session *oap.Session) (*Grant, error) {
+	if session != nil {
+		defer session.Key.Wipe()
+	}
 	r.mu.Lock()
 	id, _, err := r.takeIDs(false)
 	r.mu.Unlock()
@@ -228,8 +231,12 @@ func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.F
 		f.Dealloc()
 		return nil, err
 	}
-	if r.cfg.Guard != nil && !flow.IsLossless(f) {
-		f = r.cfg.Guard(f, spec, mpl)
+	if f, err = r.guard(f, spec, mpl, session); err != nil {
+		r.mu.Lock()
+		r.freeIDs(id, 0)
+		r.mu.Unlock()
+		f.Dealloc()
+		return nil, err
 	}
 	var end End
 	if _, ok := h.owner.(FlowOwner); ok {
@@ -284,6 +291,30 @@ func (r *Registry) carry(h *Process, a *Accept, e *ipcpEntry, n string, f flow.F
 		a.deliver(g, nil)
 	}
 	return g, nil
+}
+
+// guard puts round a flow what it needs, and makes sure that a flow for which a
+// key was agreed on is never used without. On an error it gives the flow as it
+// was.
+func (r *Registry) guard(f flow.Flow, spec qos.Spec, mpl time.Duration, session *oap.Session) (flow.Flow, error) {
+	if flow.IsLossless(f) {
+		return f, nil
+	}
+	n := Needs{QoS: spec, MPL: mpl}
+	if session != nil {
+		n.Cipher, n.Key = session.Cipher, session.Key
+	}
+	if (n.Cipher != 0) != (n.Key != nil) || n.Key != nil && r.cfg.Guard == nil {
+		return f, errno.New(errno.Crypt, "the flow was to be encrypted with %v and cannot be", n.Cipher)
+	}
+	if r.cfg.Guard == nil {
+		return f, nil
+	}
+	guarded, err := r.cfg.Guard(f, n)
+	if err != nil {
+		return f, errno.New(errno.Crypt, "the flow was to be encrypted with %v: %v", n.Cipher, err)
+	}
+	return guarded, nil
 }
 
 // ListFlows lists the flows by id.
