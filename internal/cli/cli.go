@@ -99,6 +99,15 @@ var operations = map[string]func(*call, context.Context) error{
 	"completion":      (*call).completion,
 	"layer list":      (*call).listLayers,
 	"layer graph":     (*call).graphLayer,
+	"cert ca":         (*call).certAuthority,
+	"cert issue":      (*call).certIssue,
+	"cert trust":      (*call).certTrust,
+	"cert encrypt":    (*call).certEncrypt,
+	"cert kem":        (*call).certKEM,
+	"cert show":       (*call).certShow,
+	"cert check":      (*call).certCheck,
+	"cert revoke":     (*call).certRevoke,
+	"cert list":       (*call).certList,
 
 	grammar.CompleteWord: (*call).complete,
 }

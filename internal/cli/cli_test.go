@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ouroboros/internal/cert"
 	"ouroboros/internal/errno"
 	"ouroboros/internal/grammar"
 )
@@ -49,6 +50,8 @@ func TestTheHelpNamesTheFieldsOfTheJSON(t *testing.T) {
 		"ipcp show": shownView{}, "name list": nameView{}, "name show": nameView{}, "flow list": flowView{},
 		"process list": processView{}, "program list": programView{}, "status": statusView{}, "watch": eventView{},
 		"layer list": layerView{}, "layer graph": graph{},
+		"cert ca": madeView{}, "cert issue": madeView{}, "cert trust": madeView{}, "cert encrypt": encryptView{}, "cert kem": kemView{},
+		"cert show": cert.Info{}, "cert check": cert.Finding{}, "cert revoke": cert.Info{}, "cert list": cert.Info{},
 	}
 	for _, n := range grammar.IRM().Leaves() {
 		view, ok := views[n.Path()]

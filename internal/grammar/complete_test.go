@@ -11,7 +11,7 @@ func TestComplete(t *testing.T) {
 		words  string
 		source Source
 	}{
-		{"", "ipcp bind unbind name help flow process program status watch completion layer", NoSource},
+		{"", "ipcp bind unbind name help flow process program status watch completion layer cert", NoSource},
 		{"n", "name", NoSource},
 		{"ipcp ", "create destroy bootstrap enroll connect disconnect list help show", NoSource},
 		{"i de", "destroy", NoSource},
@@ -41,6 +41,13 @@ func TestComplete(t *testing.T) {
 		{"name register x layer a ", "layer ipcp", NoSource},
 		{"name list ", "list detail", Names},
 		{"name create x skeypath ", "", Files},
+		{"name set x sdemand ", "default none auth encryption both", NoSource},
+		{"cert ", "ca issue trust encrypt kem show check revoke list help", NoSource},
+		{"cert ca x algorithm P", "P-256 P-384 P-521", NoSource},
+		{"cert issue x to ", "", Names},
+		{"cert issue x into ", "", Dirs},
+		{"cert trust ", "", Files},
+		{"cert encrypt x kdf sha3", "sha3-256 sha384 sha3-384 sha3-512", NoSource},
 		{"bind program ", "", Commands},
 		{"bind program x ", "name auto --", NoSource},
 		{"bind program x name ", "", Names},

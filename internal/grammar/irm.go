@@ -18,6 +18,7 @@ func IRM() *Node {
 			watchNode(),
 			completionNode(),
 			layerNode(),
+			certNode(),
 			completeNode(),
 		},
 		Notes: []string{
