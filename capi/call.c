@@ -190,17 +190,21 @@ bool sleep_on(int fd, int64_t deadline)
 	struct timespec left, *limit = NULL;
 	int64_t         ns;
 
-	do {
-		if (deadline != FOREVER) {
-			ns = deadline - now();
-			if (ns <= 0)
-				return false;
+	for (;;) {
+		ns = deadline == FOREVER ? FOREVER : deadline - now();
+		if (deadline != FOREVER && ns <= 0)
+			return false;
+		ns = nap(ns);
+		if (ns != FOREVER) {
 			left.tv_sec  = ns / 1000000000;
 			left.tv_nsec = ns % 1000000000;
 			limit        = &left;
 		}
-	} while (ppoll(&p, 1, limit, NULL) <= 0);
-	return true;
+		if (ppoll(&p, 1, limit, NULL) > 0)
+			return true;
+		if (ask_host())
+			return false;
+	}
 }
 
 bool frame_sleep(struct frame *fr, int64_t deadline)
@@ -230,7 +234,7 @@ bool nanoseconds(const struct timespec *t, int64_t *ns)
 	return true;
 }
 
-/* An operation that a cancelled thread was waiting for. */
+/* An operation whose thread was cancelled, or interrupted. */
 struct waiting {
 	struct frame *fr;
 	int           op;
@@ -244,12 +248,14 @@ static void abandon(void *arg)
 	int             n;
 
 	GO(int, core_cancel(w->op));
+	stop_asking(true);
 	for (;;) {
 		n = GO(int, core_finish(w->op, NULL, &list));
 		if (n != CORE_WAIT)
 			break;
 		frame_sleep(w->fr, FOREVER);
 	}
+	stop_asking(false);
 	if (w->lists)
 		free(list);
 	else if (n >= FD_FIRST)
@@ -275,6 +281,10 @@ int finish(struct frame *fr, int op, qosspec_t *qs, void **list)
 		if (n != CORE_WAIT)
 			return n;
 		sleep_or_abandon(&w);
+		if (interrupted()) {
+			abandon(&w);
+			return refuse(-EINTR, "the call was interrupted by a signal");
+		}
 	}
 }
 

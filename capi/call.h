@@ -45,6 +45,16 @@ int frame_init(struct frame *fr);
 bool sleep_on(int fd, int64_t deadline);
 bool frame_sleep(struct frame *fr, int64_t deadline);
 
+/*
+ * Signals do end a sleep when the program said so by ouro_on_interrupt: the
+ * sleep gives false as if its time were over, and interrupted is true then,
+ * once. nap is how long to sleep at most before ask_host is called.
+ */
+int64_t nap(int64_t ns);
+bool    ask_host(void);
+bool    interrupted(void);
+void    stop_asking(bool deaf);
+
 /* The monotonic clock in nanoseconds. */
 int64_t now(void);
 

@@ -127,6 +127,10 @@ static ssize_t await(look_t look, int fd, void *buf, size_t count)
 		if (deadline == 0)
 			deadline = fr.timeout == FOREVER ? FOREVER : now() + fr.timeout;
 		sleep_or_leave(&fr, deadline);
+		if (interrupted()) {
+			stop_waiting(&fr);
+			return refuse(-EINTR, "the call was interrupted by a signal");
+		}
 	}
 }
 

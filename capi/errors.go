@@ -22,11 +22,10 @@ func say(number int, text string) {
 	buf[n] = 0
 }
 
-// fail gives the number of an error as calls return it, and keeps its text if
-// it says more than the number.
+// fail gives the number of an error as calls return it, and keeps its text.
 func fail(err error) C.int {
 	n := -errno.Number(err)
-	if _, bare := err.(*errno.Error); !bare {
+	if err != errno.Again { // which is no failure, mostly
 		say(n, err.Error())
 	}
 	return C.int(n)

@@ -174,8 +174,16 @@ func core_unbind_program(prog, name *C.char, bell C.int) C.int {
 
 //export core_bind_process
 func core_bind_process(pid C.int, name *C.char, bell C.int) C.int {
-	n := C.GoString(name)
-	return do(bell, func(ctx context.Context, c *irm.Client) error { return c.BindProcess(ctx, int(pid), n) })
+	n, dir := C.GoString(name), runtimeDir()
+	return do(bell, func(ctx context.Context, c *irm.Client) error {
+		if int(pid) == os.Getpid() {
+			// The daemon knows processes that use flows. This one is about to.
+			if _, err := client(dir); err != nil {
+				return err
+			}
+		}
+		return c.BindProcess(ctx, int(pid), n)
+	})
 }
 
 //export core_unbind_process

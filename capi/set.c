@@ -150,6 +150,6 @@ PUBLIC ssize_t fevent(fset_t *set, fqueue_t *fq, const struct timespec *timeo)
 		if (n != 0)
 			return n;
 		if (!sleep_on(set->ready, deadline))
-			return -ETIMEDOUT;
+			return interrupted() ? -EINTR : -ETIMEDOUT;
 	}
 }

@@ -84,6 +84,19 @@ ssize_t ouro_next_len(int fd);
 ssize_t ouro_flow_mtu(int fd);
 
 /*
+ * Who is asked when a signal interrupts the sleep of a blocking call
+ * (flow_alloc, flow_accept, flow_join, flow_read, flow_write, fevent, irm_*):
+ * when ask gives other than 0, the call ends with -EINTR. It runs in the
+ * thread that sleeps, and at least once a second. NULL, the default: no call
+ * ends because of a signal. For interpreters, which run handlers of signals
+ * outside of them.
+ */
+void ouro_on_interrupt(int (*ask)(void));
+
+/* The version of the library, such as "0.23.0". */
+const char *ouro_version(void);
+
+/*
  * An error in words: err is what a call returned, negative or not. When it is
  * what the last call that failed in this thread returned, the text says what
  * could not be done, why, and what to do next. It is valid until the next call
