@@ -60,13 +60,13 @@ func TestARequestThatIsNotBelievedTakesNoAccept(t *testing.T) {
 			{"encapsulated", altered(t, "a", func(m *wire.Message) { m.KeyExchange, m.Encapsulated = []byte("key"), true }), errno.Crypt},
 		} {
 			took(t, 0, func() {
-				_, err := e.host.Arrive(bg, tc.req)
+				_, err := e.arrive(bg, tc.req)
 				if !errors.Is(err, tc.want) {
 					t.Errorf("%s: %v", tc.name, err)
 				}
 			})
 		}
-		o, err := e.host.Arrive(bg, asking("a"))
+		o, err := e.arrive(bg, asking("a"))
 		if err != nil {
 			t.Fatal("the accept has gone:", err)
 		}
@@ -91,7 +91,7 @@ func TestTheWaitForAnAcceptIsNotPartOfTheAgeOfARequest(t *testing.T) {
 		time.Sleep(19_900 * time.Millisecond)
 		time.AfterFunc(900*time.Millisecond, func() { server.Accept(within(t, time.Second)) })
 		took(t, 900*time.Millisecond, func() {
-			o, err := e.host.Arrive(bg, req)
+			o, err := e.arrive(bg, req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,7 +127,7 @@ func TestTheOfferCarriesTheResponse(t *testing.T) {
 		}
 		req := asking("a")
 		req.Data = bytes.Clone(attempt.Request())
-		o, err := e.host.Arrive(bg, req)
+		o, err := e.arrive(bg, req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -242,13 +242,13 @@ func TestEveryRefusalHasANumberForTheWire(t *testing.T) {
 			"wants an own key":  {bg, altered(t, "alone", func(m *wire.Message) { m.KeyExchange = []byte{1} }), 1008},
 			"hash of no length": {bg, &ipcp.Request{}, 1007},
 		} {
-			_, err := e.host.Arrive(tc.ctx, tc.req)
+			_, err := e.arrive(tc.ctx, tc.req)
 			if err == nil || errno.Number(err) != tc.want {
 				t.Errorf("%s: %v, number %d, want %d", name, err, errno.Number(err), tc.want)
 			}
 		}
 		n.Close(bg)
-		_, err := e.host.Arrive(bg, asking("alone"))
+		_, err := e.arrive(bg, asking("alone"))
 		if number := errno.Number(err); number != 1002 && number != 1004 {
 			t.Errorf("after the end: %v, number %d", err, number)
 		}
@@ -304,7 +304,7 @@ func TestManyAllocationsAtOnceToOneName(t *testing.T) {
 		req := asking("a")
 		for range 2 { // the layer brings each twice
 			all.Go(func() {
-				o, err := e.host.Arrive(bg, req)
+				o, err := e.arrive(bg, req)
 				if err != nil {
 					if !errors.Is(err, errno.AuthFailed) {
 						t.Error(err)
@@ -353,7 +353,7 @@ func TestAStoppedAcceptEndsOnce(t *testing.T) {
 				if err := a.Start(); err != nil {
 					t.Fatal(err)
 				}
-				o, err := e.host.Arrive(bg, asking("a"))
+				o, err := e.arrive(bg, asking("a"))
 				if err != nil {
 					t.Fatal(err)
 				}

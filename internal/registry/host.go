@@ -90,7 +90,7 @@ func (t *host) Failed(err error) {
 // reserves its accept. A request that is not to be served takes no accept.
 //
 //	refused with  because
-//	1007 ENAME    no name here has the hash
+//	1007 ENAME    no name here has the hash, or not in this layer
 //	1009 EAUTH    the request is not of now, or came before
 //	1008 ECRYPT   it asks for what this node does not do
 //	1003 EIPCP    no process that is bound to the name accepts
@@ -159,6 +159,10 @@ func (t *host) wanted(req *ipcp.Request) (*serviceName, error) {
 	if n == nil {
 		r.count.unknownHash++
 		return nil, errno.New(errno.NameError, "no name of this node has the hash %x", req.Hash)
+	}
+	if !n.in(e) {
+		r.count.unknownHash++
+		return nil, errno.New(errno.NameError, "the name %q is not registered in layer %q", n.info.Name, e.layer.Name)
 	}
 	return n, nil
 }

@@ -415,6 +415,7 @@ func (r *Registry) register(ctx context.Context, s string, pid int, again bool) 
 	if err != nil {
 		return because(err, "cannot register %q", s)
 	}
+	defer r.opening(n, e)()
 	ctx, cancel := context.WithTimeout(ctx, regWait)
 	defer cancel()
 	if err := e.impl.Reg(ctx, hash); err != nil {
@@ -441,6 +442,25 @@ func (r *Registry) register(ctx context.Context, s string, pid int, again bool) 
 	}
 	return nil
 }
+
+// opening lets requests for a name in while it is being registered: the layer
+// may bring some before it says that it is done. What it gives ends that.
+func (r *Registry) opening(n *serviceName, e *ipcpEntry) (done func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n.soon[e]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if n.soon[e]--; n.soon[e] == 0 {
+			delete(n.soon, e)
+		}
+	}
+}
+
+// in reports whether requests for the name may come through an IPCP: a name is
+// reachable only in the layers that it is registered in. r.mu is held.
+func (n *serviceName) in(e *ipcpEntry) bool { return n.regs[e] != nil || n.soon[e] > 0 }
 
 // registered takes a name out of those that are still to be registered, and
 // reports whether it was there. r.mu is held.

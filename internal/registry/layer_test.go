@@ -142,6 +142,20 @@ func (i *testIPCP) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Repl
 	return &ipcp.Reply{Flow: f, Data: data, MPL: 5 * time.Second}, err
 }
 
+// arrive brings a request for a name, registered in the layer as names are that
+// somebody asks for there.
+func (i *testIPCP) arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error) {
+	e := i.host.(*host).e
+	e.r.mu.Lock()
+	n := e.r.nameOfHash(e.algo(), req.Hash)
+	register := n != nil && !n.in(e)
+	e.r.mu.Unlock()
+	if register {
+		e.r.RegName(bg, n.info.Name, e.pid)
+	}
+	return i.host.Arrive(ctx, req)
+}
+
 // asking gives a new request for a name, as another node makes it.
 func asking(name string) *ipcp.Request {
 	a, err := new(oap.Client).Begin(name, oap.Security{})
@@ -315,27 +329,66 @@ func TestADirectoryThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
+func TestANameIsReachableOnlyInItsLayers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, make := layered(t)
+		e, other := make("i0", irm.Unicast, "l0"), make("i1", irm.Unicast, "l1")
+		n.CreateName(bg, irm.NameInfo{Name: "a"})
+		n.accepting(n.process(10, "a"))
+		refused := func(i *testIPCP) {
+			t.Helper()
+			_, err := i.host.Arrive(bg, asking("a"))
+			wantIs(t, err, errno.NameError)
+		}
+		served := func(i *testIPCP) {
+			t.Helper()
+			o, err := i.host.Arrive(bg, asking("a"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Fail(errors.New("no carrier"))
+		}
+		refused(e)
+		// The layer may bring requests before it says that it is done.
+		e.reg = func(context.Context) error { served(e); refused(other); return nil }
+		if err := n.RegName(bg, "a", e.id.PID); err != nil {
+			t.Fatal(err)
+		}
+		served(e)
+		refused(other)
+		if err := n.UnregName(bg, "a", e.id.PID); err != nil {
+			t.Fatal(err)
+		}
+		refused(e)
+		e.reg = func(context.Context) error { return errno.TimedOut }
+		if err := n.RegName(bg, "a", e.id.PID); err == nil {
+			t.Fatal("it was registered")
+		}
+		refused(e)
+	})
+}
+
 func TestRequestsThatArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n, make := layered(t)
 		e := make("i0", irm.Unicast, "l0")
 		n.CreateName(bg, irm.NameInfo{Name: "a"})
 		for _, h := range [][]byte{hash.Sum(irm.SHA3_256, "b"), hash.Sum(irm.MD5, "a"), nil} {
-			_, err := e.host.Arrive(bg, &ipcp.Request{Hash: h})
+			_, err := e.arrive(bg, &ipcp.Request{Hash: h})
 			wantIs(t, err, errno.NameError)
 		}
 		took(t, 0, func() { // nobody is bound
-			_, err := e.host.Arrive(bg, asking("a"))
+			_, err := e.arrive(bg, asking("a"))
 			wantIs(t, err, errno.IPCP)
 		})
 		server := n.process(10, "a")
 		took(t, time.Second, func() { // somebody is, and does not accept
-			_, err := e.host.Arrive(bg, asking("a"))
+			_, err := e.arrive(bg, asking("a"))
 			wantIs(t, err, errno.IPCP)
 		})
 
 		accepted := n.accepting(server)
-		o, err := e.host.Arrive(bg, asking("a"))
+		o, err := e.arrive(bg, asking("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -344,7 +397,7 @@ func TestRequestsThatArrive(t *testing.T) {
 		wantIs(t, err, errno.TimedOut)
 		// The reply cannot be sent: the accept is there again.
 		o.Fail(errors.New("no carrier"))
-		if o, err = e.host.Arrive(bg, asking("a")); err != nil {
+		if o, err = e.arrive(bg, asking("a")); err != nil {
 			t.Fatal(err)
 		}
 		a, b := flow.NewPipe(flow.PipeOptions{})
@@ -375,7 +428,7 @@ func TestAnArrivedFlowWhoseServerLeftGoesToAnotherOrIsDeallocated(t *testing.T) 
 		e := make("i0", irm.Unicast, "l0")
 		first, second := n.process(10, "a"), n.process(11, "a")
 		n.accepting(first)
-		o, err := e.host.Arrive(bg, asking("a"))
+		o, err := e.arrive(bg, asking("a"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -389,7 +442,7 @@ func TestAnArrivedFlowWhoseServerLeftGoesToAnotherOrIsDeallocated(t *testing.T) 
 		b.Dealloc()
 
 		n.accepting(second)
-		if o, err = e.host.Arrive(bg, asking("a")); err != nil {
+		if o, err = e.arrive(bg, asking("a")); err != nil {
 			t.Fatal(err)
 		}
 		second.Exit()
@@ -413,7 +466,7 @@ func TestAnAcceptDoesNotWaitForEverForALayersReply(t *testing.T) {
 			c := newOutcome()
 			go func() { g, err := server.Accept(within(t, time.Second)); c <- outcome{g, err} }()
 			synctest.Wait()
-			if _, err := e.host.Arrive(bg, asking("a")); err != nil {
+			if _, err := e.arrive(bg, asking("a")); err != nil {
 				t.Fatal(err)
 			}
 			return <-c // the reply never leaves

@@ -177,7 +177,7 @@ func TestAnArrivedFlowWithoutAServerIsDeallocated(t *testing.T) {
 				served := newOutcome()
 				go func() { g, err := server.Accept(ctx); served <- outcome{g, err} }()
 				synctest.Wait()
-				o, err := e.host.Arrive(bg, asking("a"))
+				o, err := e.arrive(bg, asking("a"))
 				if err != nil {
 					t.Fatal(err)
 				}

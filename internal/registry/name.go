@@ -21,6 +21,7 @@ type serviceName struct {
 	autos []*progBinding
 	progs []*progBinding        // all of them, newest first
 	regs  map[*ipcpEntry][]byte // hash, by IPCP
+	soon  map[*ipcpEntry]int    // registrations that are on their way
 	queue list.List             // of *request: who waits for a server
 	moved time.Time             // when one of the queue last got a server
 	gone  bool                  // destroyed
@@ -115,7 +116,7 @@ func (r *Registry) ensureName(info irm.NameInfo) (*serviceName, error) {
 	}
 	n := &serviceName{
 		info: settings(info),
-		regs: make(map[*ipcpEntry][]byte),
+		regs: make(map[*ipcpEntry][]byte), soon: make(map[*ipcpEntry]int),
 	}
 	r.names[info.Name] = n
 	r.insertName(n)

@@ -100,9 +100,9 @@ func TestAFlowThatArrivesOverALayerAboveIsNotGivenToTheIPCPBelow(t *testing.T) {
 		}
 		synctest.Wait()
 		// Over l2 neither of them can be reached, over l1 only u2.
-		_, err := u2.host.Arrive(bg, asking("member"))
+		_, err := u2.arrive(bg, asking("member"))
 		wantIs(t, err, errno.IPCP)
-		o, err := u1.host.Arrive(bg, asking("member"))
+		o, err := u1.arrive(bg, asking("member"))
 		if err != nil {
 			t.Fatal(err)
 		}
