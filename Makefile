@@ -1,4 +1,5 @@
 # make            all commands into bin/
+# make lib        the C library into build/lib; needs a C compiler
 # make test       vet, and all tests with the race detector
 # make fuzz       every fuzz target for FUZZTIME (5s)
 # make check      all of it, as a bare machine does: scripts/check
@@ -31,16 +32,46 @@ LDFLAGS  ?= -s -w
 STAMP     = $(if $(VERSION),-X ouroboros/internal/daemon.commit=$(VERSION))
 GOFLAGS_B = -trimpath -buildvcs=false -ldflags "$(LDFLAGS) $(STAMP)"
 
+# The C library: libouroboros.so.LIBABI is the library itself, the others have
+# the names that those of the C implementation have, with the version of its
+# interface. One built outside of git calls that 0.0.
+LIBOUT   ?= build/lib
+LIBABI    = 0
+DEVABI    = 0.23
+THIN      = common dev irm
+CC       ?= cc
+CFLAGS   ?= -O2 -g
+HEADERS  := $(wildcard include/ouroboros/*.h)
+LIBFLAGS  = -trimpath -buildvcs=false -ldflags "$(LDFLAGS) $(STAMP) -extldflags \
+	'-Wl,-soname,libouroboros.so.$(LIBABI) -Wl,--version-script=$(CURDIR)/capi/libouroboros.map'"
+includedir = $(PREFIX)/include
+
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 SBIN     := irmd
 
-.PHONY: all build test check demo vet fuzz bench soak man completions install uninstall clean
+.PHONY: all build lib install-lib test check demo vet fuzz bench soak man completions install uninstall clean
 
 all: build
 
 build:
 	@mkdir -p bin
 	$(GO) build $(GOFLAGS_B) -o bin/ ./cmd/...
+
+lib:
+	@mkdir -p $(LIBOUT)
+	CGO_ENABLED=1 $(GO) build -buildmode=c-shared $(LIBFLAGS) -o $(LIBOUT)/libouroboros.so.$(LIBABI) ./capi
+	@rm -f $(LIBOUT)/libouroboros.so.h
+	@ln -sf libouroboros.so.$(LIBABI) $(LIBOUT)/libouroboros.so
+	@set -e; for l in $(THIN); do \
+		src=capi/front/$$l.c; needs="$(LIBOUT)/libouroboros-common.so.$(DEVABI)"; \
+		[ $$l != common ] || { src=capi/front/load.c; needs=-ldl; }; \
+		echo $(CC) -o $(LIBOUT)/libouroboros-$$l.so.$(DEVABI); \
+		$(CC) $(CFLAGS) -Wall -Wextra -std=gnu11 -fPIC -fvisibility=hidden -Iinclude -Icapi -shared \
+			-Wl,-soname,libouroboros-$$l.so.$(DEVABI) -Wl,-rpath,'$$ORIGIN' -Wl,--no-undefined \
+			-o $(LIBOUT)/libouroboros-$$l.so.$(DEVABI) $$src $$needs -lpthread; \
+		ln -sf libouroboros-$$l.so.$(DEVABI) $(LIBOUT)/libouroboros-$$l.so; \
+		ln -sf libouroboros-$$l.so.$(DEVABI) $(LIBOUT)/libouroboros-$$l.so.0.0; \
+	done
 
 vet:
 	$(GO) vet ./...
@@ -86,7 +117,10 @@ completions: build
 	@mkdir -p build/completion
 	@set -e; for shell in bash zsh fish; do bin/irm completion $$shell > build/completion/irm.$$shell; done
 
-install: build man completions
+# With a C compiler the library is installed with everything else.
+HAVE_CC := $(shell command -v $(CC) 2>/dev/null)
+
+install: build man completions $(if $(HAVE_CC),install-lib,without-lib)
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(sbindir)
 	@set -e; for c in $(COMMANDS); do \
 		case " $(SBIN) " in *" $$c "*) dir=$(sbindir);; *) dir=$(bindir);; esac; \
@@ -119,7 +153,30 @@ install: build man completions
 		install -m 644 $$f $(DESTDIR)$(docdir)/$$f; \
 	done
 
+.PHONY: without-lib
+without-lib:
+	@echo "no C compiler: the C library is not installed; install gcc or clang for it"
+
+PACKAGES = pkgconfig/ouroboros-dev.pc pkgconfig/ouroboros-irm.pc \
+	cmake/Ouroboros/OuroborosConfig.cmake cmake/Ouroboros/OuroborosConfigVersion.cmake
+
+install-lib: lib
+	install -d $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(libdir)/cmake/Ouroboros $(DESTDIR)$(includedir)/ouroboros
+	@set -e; for l in $(LIBOUT)/libouroboros*; do \
+		echo install $(DESTDIR)$(libdir)/$$(basename $$l); \
+		if [ -L $$l ]; then cp -fPR $$l $(DESTDIR)$(libdir)/; \
+		else install -m 755 $$l $(DESTDIR)$(libdir)/; fi; \
+	done
+	install -m 644 $(HEADERS) $(DESTDIR)$(includedir)/ouroboros/
+	@set -e; for f in $(PACKAGES); do \
+		sed -e 's|@prefix@|$(PREFIX)|g; s|@libdir@|$(libdir)|g; s|@includedir@|$(includedir)|g; s|@version@|0.23.0|g' \
+			packaging/$$(basename $$f).in > $(DESTDIR)$(libdir)/$$f; \
+	done
+
 uninstall:
+	rm -f $(DESTDIR)$(libdir)/libouroboros.so* $(DESTDIR)$(libdir)/libouroboros-*.so*
+	rm -f $(addprefix $(DESTDIR)$(libdir)/,$(PACKAGES))
+	rm -rf $(DESTDIR)$(includedir)/ouroboros $(DESTDIR)$(libdir)/cmake/Ouroboros
 	@for c in $(COMMANDS); do rm -f $(DESTDIR)$(bindir)/$$c $(DESTDIR)$(sbindir)/$$c; done
 	rm -f $(DESTDIR)$(libdir)/systemd/system/irmd.service $(DESTDIR)$(libdir)/systemd/user/irmd.service \
 		$(DESTDIR)$(libdir)/sysusers.d/ouroboros.conf \
