@@ -30,6 +30,7 @@ import (
 	"time"
 
 	"ouroboros"
+	"ouroboros/internal/crypt"
 	"ouroboros/internal/errno"
 	"ouroboros/internal/fabric"
 	"ouroboros/internal/flow"
@@ -47,6 +48,9 @@ type Limits = registry.Limits
 // Demands are those of a node, for its servers and its clients.
 type Demands = registry.Demands
 
+// TrustDirs are directories of certificates.
+type TrustDirs = crypt.StoreDirs
+
 // Config says what a node is like. The zero value is a node that logs nothing,
 // forgets everything at its end and starts no programs.
 type Config struct {
@@ -60,12 +64,15 @@ type Config struct {
 	// Store is used in place of StateFile.
 	Store registry.Store
 
-	// SecurityDir holds the default security files of names, and below it the
-	// certificates that the node trusts; see internal/crypt.
+	// SecurityDir holds the security files of names that do not say where theirs
+	// are, and below it the certificates that the node trusts.
 	SecurityDir string
 	// Demands are what the node demands of the other side of its flows where a
 	// name leaves it to the node.
 	Demands Demands
+	// Trust says where the certificates are that the node trusts, where not in
+	// cacert, untrusted and revoked below SecurityDir.
+	Trust TrustDirs
 
 	// Dir is the runtime directory with the sockets of the daemon that the
 	// node is for. Only a node that has one starts bound programs on demand:
@@ -127,6 +134,7 @@ func start(cfg Config, build func(*slog.Logger) func(irm.IPCPType, ipcp.Identity
 		Counters:     n.guards.counters,
 		SecurityDir:  cfg.SecurityDir,
 		Demands:      cfg.Demands,
+		Trust:        cfg.Trust,
 		Store:        cfg.Store,
 		RequestWait:  cfg.RequestWait,
 		AllocTimeout: cfg.AllocTimeout,

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"ouroboros/internal/crypt"
@@ -58,7 +59,7 @@ func (f *findings) bad(path, hint, format string, args ...any) {
 func (f *findings) err(path string, err error) {
 	var p *crypt.Problem
 	if errors.As(err, &p) {
-		f.bad(path, p.Hint, "%s", p.Cause)
+		f.bad(path, p.Hint, "%s", strings.TrimPrefix(p.Cause, path+": "))
 		return
 	}
 	f.bad(path, "", "%v", err)
@@ -149,7 +150,8 @@ func (f *findings) side(side Side, name string, s oap.Security) {
 	}
 	if s.RequireAuth || len(s.Allow) > 0 {
 		if len(f.store.Authorities()) == 0 {
-			f.bad("", "trust one with: irm cert trust FILE", "certificates are demanded, and no authority is trusted: nobody can show one")
+			of := map[Side]string{Server: "clients", Client: "the server"}[side]
+			f.bad("", "trust one with: irm cert trust FILE", "a certificate is demanded of %s, and no authority is trusted: no flow can be allocated", of)
 		}
 	}
 	if side == Client && e != nil && e.Encapsulate {
@@ -184,7 +186,7 @@ func Examine(side Side, name string, s oap.Security, store *crypt.Store) (proble
 // String is a finding in a line: which file, what of it, and what to do next.
 func (x Finding) String() string {
 	s := x.Text
-	if x.Path != "" {
+	if x.Path != "" && !strings.Contains(x.Text, x.Path) {
 		s = x.Path + ": " + s
 	}
 	if x.Hint != "" {

@@ -157,7 +157,10 @@ func TestWhatCannotBeMadeSaysWhy(t *testing.T) {
 		"a key for everybody":     {func() error { _, err := broken.Issue(Request{Name: "a"}); return err }, "chmod 600"},
 		"an unknown cipher": {func() error { _, err := d.Encrypt(Server, "a", Encryption{Cipher: "x"}, false); return err },
 			"aes-256-gcm"},
-		"who encapsulates nothing": {func() error { _, err := d.Encrypt(Client, "a", Encryption{Exchange: "X25519", Encapsulate: true}, false); return err },
+		"who encapsulates nothing": {func() error {
+			_, err := d.Encrypt(Client, "a", Encryption{Exchange: "X25519", Encapsulate: true}, false)
+			return err
+		},
 			"ML-KEM"},
 		"a key of an exchange without": {func() error { _, err := d.MakeKEM("a", "X25519", "", false); return err }, "ML-KEM-768"},
 		"trust in a name":              {func() error { _, err := d.Trust(d.of(Server, "web").cert, false); return err }, "not that of an authority"},

@@ -53,7 +53,9 @@ const (
 	Client Side = oap.ClientSide
 )
 
-func (d Dir) join(elem ...string) string { return filepath.Join(append([]string{string(d)}, elem...)...) }
+func (d Dir) join(elem ...string) string {
+	return filepath.Join(append([]string{string(d)}, elem...)...)
+}
 
 // authority is where the certificate and the key of an authority are.
 func (d Dir) authority(name string) pair {

@@ -85,6 +85,9 @@ func (d *Daemon) Run(ctx context.Context, tune <-chan os.Signal) (err error) {
 	d.node, err = stack.New(stack.Config{
 		Logger: d.log, Limits: nodeLimits(d.file.Limits), Store: store,
 		Dir: dir.Path, SecurityDir: d.securityDir(), Demands: demands(d.file),
+		Trust: stack.TrustDirs{
+			Authorities: d.file.Security.CACert, Intermediates: d.file.Security.Untrusted, Revoked: d.file.Security.Revoked,
+		},
 		ClockSlack: time.Duration(d.slack()) * time.Millisecond,
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -40,9 +41,10 @@ type Config struct {
 	// Counters are those of the flows' protocols, for Status; nil = none.
 	Counters func() map[string]uint64
 
-	SecurityDir string  // default places of the security files of names
-	Demands     Demands // where a name leaves it to the node
-	Store       Store   // nil = forget everything at the end
+	SecurityDir string          // default places of the security files of names
+	Trust       crypt.StoreDirs // whose certificates are trusted; what is empty has its place below SecurityDir
+	Demands     Demands         // where a name leaves it to the node
+	Store       Store           // nil = forget everything at the end
 
 	RequestWait  time.Duration // how long a bound process has to accept, each time; default 1 s
 	AllocTimeout time.Duration // of allocations whose caller set no deadline; default 20 s
@@ -102,6 +104,10 @@ func (c Config) withDefaults() Config {
 	if c.Starter == nil {
 		c.Starter = &OSStarter{Log: c.Log, Dir: c.Dir, Env: c.Env}
 	}
+	below := crypt.StoreDirsBelow(c.SecurityDir)
+	c.Trust.Authorities = cmp.Or(c.Trust.Authorities, below.Authorities)
+	c.Trust.Intermediates = cmp.Or(c.Trust.Intermediates, below.Intermediates)
+	c.Trust.Revoked = cmp.Or(c.Trust.Revoked, below.Revoked)
 	if c.RequestWait == 0 {
 		c.RequestWait = time.Second
 	}

@@ -194,6 +194,12 @@ func (r *Registry) DestroyName(ctx context.Context, s string) error {
 
 // ListNames lists the names in the order of the C implementation.
 func (r *Registry) ListNames(context.Context) ([]irm.NameInfo, error) {
+	infos := r.nameList()
+	r.examine(infos)
+	return infos, nil
+}
+
+func (r *Registry) nameList() []irm.NameInfo {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	infos := make([]irm.NameInfo, 0, len(r.order))
@@ -214,5 +220,5 @@ func (r *Registry) ListNames(context.Context) ([]irm.NameInfo, error) {
 		}
 		infos = append(infos, info)
 	}
-	return infos, nil
+	return infos
 }

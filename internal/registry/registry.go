@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"ouroboros/internal/crypt"
 	"ouroboros/internal/errno"
 	"ouroboros/internal/oap"
 	"ouroboros/irm"
@@ -30,8 +31,9 @@ type Registry struct {
 	stop context.CancelFunc
 	work sync.WaitGroup // everything that runs on behalf of the registry
 
-	client oap.Client  // of the exchange in allocations over a layer
-	server *oap.Server // the same, for those that arrive
+	trust  *crypt.Store // whom this node trusts
+	client oap.Client   // of the exchange in allocations over a layer
+	server *oap.Server  // the same, for those that arrive
 
 	saver saver
 
@@ -63,6 +65,7 @@ func New(cfg Config) (*Registry, error) {
 		return nil, errno.New(errno.Invalid, "cannot make a registry without a fabric")
 	}
 	cfg = cfg.withDefaults()
+	trust := crypt.NewStore(cfg.Trust, cfg.Log)
 	r := &Registry{
 		cfg:      cfg,
 		log:      cfg.Log,
@@ -76,7 +79,9 @@ func New(cfg Config) (*Registry, error) {
 		flows:    make(map[int]*record),
 		ids:      newIDSet(2 * cfg.Limits.Flows),
 		ipcps:    newIPCPTable(),
-		server:   oap.NewServer(oap.ServerConfig{Slack: cfg.ClockSlack}),
+		trust:    trust,
+		client:   oap.Client{Store: trust, Log: cfg.Log},
+		server:   oap.NewServer(oap.ServerConfig{Slack: cfg.ClockSlack, Store: trust, Log: cfg.Log}),
 		watchers: make(map[*watcher]struct{}),
 		news:     make(chan struct{}),
 	}

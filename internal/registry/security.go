@@ -43,7 +43,7 @@ func (r *Registry) serverSecurity(n *serviceName) oap.Security {
 	return s
 }
 
-// security puts settings together. r.mu is held.
+// security puts settings together.
 func (r *Registry) security(side, name string, paths irm.SecPaths, demand irm.Demand) oap.Security {
 	return oap.Security{
 		Dir:        oap.DefaultDir(r.cfg.SecurityDir, side, name),
@@ -67,9 +67,9 @@ func (rec *record) protection() irm.Protection {
 		p.Cipher, p.Exchange, p.KDF = s.Cipher.String(), s.Exchange, s.KDF.String()
 	}
 	if rec.serverPID == 0 {
-		p.Server = s.Peer
+		p.Client, p.Server = s.Self, s.Peer
 	} else {
-		p.Client = s.Peer
+		p.Client, p.Server = s.Peer, s.Self
 	}
 	return p
 }
