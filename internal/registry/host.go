@@ -118,6 +118,7 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 		r.count.denied++
 		t.refuse(n, err)
 		r.mu.Unlock()
+		r.sayDenied(n, e, err)
 		return nil, err
 	}
 	r.mu.Lock()

@@ -39,11 +39,11 @@ func refusal(err error, dst string) error {
 		return said("no process accepts it on the node of the server").
 			Next("start a server there that is bound to it: irm bind program PROGRAM name %s", dst)
 	case errno.AuthFailed:
-		return said("the node of the server does not believe the request").
-			Next("set the clocks of both nodes, which may differ by 0.1 s, and see that the server trusts the certificate for %q, if there is one", dst)
+		return said("the node of the server does not believe who asks, or when").
+			Next("its log says why; see the certificate that this node shows (irm cert check %s), the clients that the server allows, and the clocks of both nodes, which may differ by 0.1 s", dst)
 	case errno.Crypt:
 		return said("the node of the server wants the flow encrypted in another way").
-			Next("make the encryption of %q the same on both nodes", dst)
+			Next("its log says why; see what this node asks for (irm cert check %s), and make it what the server demands", dst)
 	case errno.IPCPState:
 		return said("the IPCP of the server is not in the layer any more").Next("try again when it has come back")
 	case errno.IRMd:

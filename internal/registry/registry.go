@@ -35,7 +35,8 @@ type Registry struct {
 	client oap.Client   // of the exchange in allocations over a layer
 	server *oap.Server  // the same, for those that arrive
 
-	saver saver
+	saver   saver
+	denials denials
 
 	mu       sync.Mutex
 	closed   bool
