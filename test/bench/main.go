@@ -61,6 +61,7 @@ var parts = []struct {
 	{"net-alloc", (*bench).netAlloc},
 	{"net-layers", (*bench).netLayers},
 	{"net-transit", (*bench).netTransit},
+	{"net-sealed", (*bench).netSealed},
 }
 
 // asked says whether a part is one of those that words name: "net" is all that
@@ -274,6 +275,8 @@ func play(role string) error {
 		return udpEcho(os.Getenv("OUROBOROS_BENCH_ADDR"))
 	case "eth-bridge":
 		return ethBridge()
+	case "tunnel":
+		return tunnel(os.Getenv("OUROBOROS_BENCH_TUNNEL"))
 	case "sock-echo":
 		fmt.Println("ready")
 		buf := make([]byte, 1<<17)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -31,6 +32,8 @@ type two struct {
 	relay       *relay.Relay
 	near, far   *host.Daemon
 	client      *ouroboros.Client
+	t           *life  // of the hosts
+	inside      string // address of the far host in a tunnel; "" = that on the cable
 
 	depth int // unicast layers on top
 	top   int // pid of the far IPCP that names are registered with
@@ -43,7 +46,7 @@ var names = []string{"echo", "sink", "close", "oping", "ocbr", "u1-far"}
 // asks for a relay between them.
 func (b *bench) hosts(layer string, i *relay.Impairment, f func(*two) error) error {
 	return within(func(t *life) error {
-		w := &two{b: b, layer: layer}
+		w := &two{b: b, layer: layer, t: t}
 		if err := w.connect(t, i); err != nil {
 			return err
 		}
@@ -164,7 +167,7 @@ func (w *two) iperf3(args ...string) (iperf, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	addr := w.there.IPv4.Addr().String()
+	addr := cmp.Or(w.inside, w.there.IPv4.Addr().String())
 	server := w.there.Command(ctx, "iperf3", "-s", "-1", "-B", addr)
 	if err := server.Start(); err != nil {
 		return iperf{}, err
