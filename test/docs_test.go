@@ -66,8 +66,9 @@ func TestReadmeTourRunsAsItStands(t *testing.T) {
 		"local-1", "home", // the list of IPC processes
 		"3 packets transmitted, 3 received", // ping
 		"udp-1",                             // the second host
-		`"oping"`,                           // JSON
-		"nobody knows that name",            // the error
+		"certificate of far, issued by home",
+		`"oping"`,                // JSON
+		"nobody knows that name", // the error
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the tour does not show %q:\n%s", want, out)
@@ -129,6 +130,27 @@ func TestThePageOfBroadcastLayersRunsAsItStands(t *testing.T) {
 	for want, times := range map[string]int{"hello, all": 3, "still once": 3, "the other way round": 1} {
 		if n := strings.Count(out, want); n != times {
 			t.Errorf("%q is heard %d times, want %d:\n%s", want, n, times, out)
+		}
+	}
+}
+
+func TestThePageOfEncryptionRunsAsItStands(t *testing.T) {
+	out := runBlocks(t, "docs/encryption.md")
+	if n := strings.Count(out, " received, "); n != 4 {
+		t.Errorf("%d of 4 clients had replies:\n%s", n, out)
+	}
+	for _, want := range []string{
+		"aes-256-gcm, client alice, server vault", // the table of flows
+		`"exchange": "X25519MLKEM768"`,            // and its JSON
+		"Failed to allocate flow: -1008",
+		"weaker than the X25519", // the server's log
+		"Failed to allocate flow: -1009",
+		"revoked: the certificate of alice",
+		"ok     ", "wrong  ",
+		"trusts no authority",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page does not show %q:\n%s", want, out)
 		}
 	}
 }
