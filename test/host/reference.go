@@ -33,12 +33,21 @@ type Reference struct {
 	killed bool
 }
 
-// Places are made here, and then kept by a process that waits for its end.
-const places = `mount -t tmpfs none /dev/shm && mount -t tmpfs none /run && mount -t tmpfs none /tmp && echo ready && exec cat`
+// Places are made here, and then kept by a process that waits for its end. Its
+// argument is the directory of the security files, which is compiled in.
+const places = `mkdir -p "$0" && for d in /dev/shm /run /tmp "$0"; do mount -t tmpfs none "$d" || exit; done; echo ready && exec cat`
+
+// SecurityFile is a file of the directory in which a reference looks for keys,
+// certificates and what is to be encrypted, such as "server/oping/enc.conf".
+type SecurityFile struct {
+	Path string
+	Data []byte
+}
 
 // StartReference runs one inside a namespace and waits until it answers. The
-// test is skipped where none is installed.
-func StartReference(t testing.TB, space *netns.Space) *Reference {
+// security files are there before; certificates of authorities must be, since it
+// reads those once. The test is skipped where none is installed.
+func StartReference(t testing.TB, space *netns.Space, files ...SecurityFile) *Reference {
 	t.Helper()
 	if !HasReference() {
 		t.Skip("no " + ReferenceVariable + ": the tests against the C implementation need the directory that it is installed in")
@@ -47,8 +56,9 @@ func StartReference(t testing.TB, space *netns.Space) *Reference {
 	if _, err := os.Stat(r.path("irmd")); err != nil {
 		t.Fatalf("%s=%s holds no C implementation: %v", ReferenceVariable, r.prefix, err)
 	}
-	r.holder = launch(t, space.Command(context.Background(), "unshare", "-m", "sh", "-c", places))
+	r.holder = launch(t, space.Command(context.Background(), "unshare", "-m", "sh", "-c", places, r.security()))
 	r.holder.Out.Await(t, "ready")
+	r.Secure(t, files...)
 	r.irmd = r.Go(t, nil, "irmd", "--stdout")
 	t.Cleanup(func() {
 		for _, c := range r.Crashed() {
@@ -68,6 +78,26 @@ func StartReference(t testing.TB, space *netns.Space) *Reference {
 		return r.Run(t, "irm", "ipcp", "list").Code == 0
 	})
 	return r
+}
+
+// security is where it looks for security files.
+func (r *Reference) security() string {
+	return filepath.Join(r.prefix, "etc", "ouroboros", "security")
+}
+
+// Secure puts security files in place. Each allocation reads those of its name.
+func (r *Reference) Secure(t testing.TB, files ...SecurityFile) {
+	t.Helper()
+	dir := filepath.Join("/proc", strconv.Itoa(r.holder.PID()), "root", r.security())
+	for _, f := range files {
+		path := filepath.Join(dir, f.Path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, f.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func (r *Reference) path(name string) string {
