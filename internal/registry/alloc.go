@@ -17,7 +17,9 @@ import (
 //	ErrName     nobody knows the name
 //	ErrIPCP     nobody serves it, or the layer failed
 //	ErrTimeout  nobody accepted in time
-//	ErrCrypt    the answer from the server's node does not fit the request
+//	ErrAuth     one of the two sides does not trust the other
+//	ErrCrypt    the two sides do not agree on encryption, or the answer from
+//	            the server's node does not fit the request
 //
 // Any other error is the refusal of the peer, or a limit.
 func (h *Process) Alloc(ctx context.Context, dst string, spec qos.Spec) (*Grant, error) {
@@ -34,9 +36,13 @@ func (h *Process) Alloc(ctx context.Context, dst string, spec qos.Spec) (*Grant,
 
 // AllocNow allocates a flow to a name for which a process of this node waits
 // with an accept, and gives nil when there is none or anything else is in the
-// way: then Alloc finds out. It does not wait.
+// way: then Alloc finds out. It does not wait, nor does it compute: a name for
+// which certificates or keys have to be looked at is left to Alloc.
 func (h *Process) AllocNow(dst string, spec qos.Spec) *Grant {
 	r, p := h.r, h.proc
+	if !r.bare(dst) {
+		return nil
+	}
 	r.mu.Lock()
 	n := r.names[dst]
 	if n == nil || n.queue.Len() > 0 || h.alive() != nil || p.nFlows >= r.cfg.Limits.FlowsPerProcess {

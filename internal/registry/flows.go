@@ -139,6 +139,7 @@ func (h *Process) Dealloc(id int) error {
 
 // join makes the flow between a client and the reserved accept of a server.
 // again says that the server went away meanwhile and another must be found.
+// What the files of the name demand holds here as over a layer.
 // r.mu is held at the call and not at the return.
 func (r *Registry) join(h *Process, a *Accept, n *serviceName, spec qos.Spec) (g *Grant, again bool, err error) {
 	s := a.by
@@ -148,9 +149,14 @@ func (r *Registry) join(h *Process, a *Accept, n *serviceName, spec qos.Spec) (g
 		r.mu.Unlock()
 		return nil, false, err
 	}
+	client, server := r.bothSides(n)
 	r.mu.Unlock()
 
-	endC, endS, err := r.cfg.Fabric.Direct(h.owner, s.owner, spec)
+	var endC, endS End
+	session, err := oap.Direct(&r.client, r.server, n.info.Name, client, server)
+	if err == nil {
+		endC, endS, err = r.cfg.Fabric.Direct(h.owner, s.owner, spec)
+	}
 
 	r.mu.Lock()
 	if err == nil {
@@ -171,7 +177,7 @@ func (r *Registry) join(h *Process, a *Accept, n *serviceName, spec qos.Spec) (g
 	}
 	rec := &record{
 		id: id, id2: id2, name: n.info.Name, clientPID: h.pid, serverPID: s.proc.id.PID,
-		spec: spec, mpl: directMPL, since: time.Now(),
+		spec: spec, mpl: directMPL, since: time.Now(), session: session,
 	}
 	idC := id
 	if id2 != 0 {

@@ -91,8 +91,9 @@ func (t *host) Failed(err error) {
 //
 //	refused with  because
 //	1007 ENAME    no name here has the hash, or not in this layer
-//	1009 EAUTH    the request is not of now, or came before
-//	1008 ECRYPT   it asks for what this node does not do
+//	1009 EAUTH    the request is not of now, or came before, or its client is
+//	              not trusted
+//	1008 ECRYPT   the two sides do not agree on encryption
 //	1003 EIPCP    no process that is bound to the name accepts
 //	110           ctx has ended
 //	1002, 1004    the node or the IPCP has ended
@@ -130,6 +131,7 @@ func (t *host) Arrive(ctx context.Context, req *ipcp.Request) (ipcp.Offer, error
 	if err != nil {
 		t.refuse(n, err)
 		r.mu.Unlock()
+		accepted.Abandon()
 		return nil, err
 	}
 	r.mu.Unlock()

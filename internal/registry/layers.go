@@ -209,6 +209,7 @@ func (r *Registry) request(ctx context.Context, h *Process, q *answer, dst strin
 	}
 	reply, err := q.e.impl.AllocFlow(ctx, &ipcp.Request{Hash: q.hash, QoS: spec, Data: attempt.Request()})
 	if err != nil {
+		attempt.Abandon()
 		return nil, because(refusal(err, dst), "layer %q", q.e.layer.Name)
 	}
 	session, err := attempt.Complete(reply.Data)

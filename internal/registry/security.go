@@ -3,6 +3,7 @@ package registry
 import (
 	"slices"
 
+	"ouroboros/internal/flow"
 	"ouroboros/internal/oap"
 	"ouroboros/irm"
 )
@@ -26,7 +27,12 @@ func (r *Registry) SetDemands(d Demands) {
 func (r *Registry) clientSecurity(dst string) oap.Security {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := r.names[dst]
+	return r.clientSide(dst, r.names[dst])
+}
+
+// clientSide is the same. n is the name, nil when this node does not know it.
+// r.mu is held.
+func (r *Registry) clientSide(dst string, n *serviceName) oap.Security {
 	if n == nil {
 		return r.security(oap.ClientSide, dst, irm.SecPaths{}, r.cfg.Demands.Client)
 	}
@@ -38,9 +44,34 @@ func (r *Registry) clientSecurity(dst string) oap.Security {
 func (r *Registry) serverSecurity(n *serviceName) oap.Security {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.serverSide(n)
+}
+
+// serverSide is the same. r.mu is held.
+func (r *Registry) serverSide(n *serviceName) oap.Security {
 	s := r.security(oap.ServerSide, n.info.Name, n.info.Server, n.info.ServerDemand.Or(r.cfg.Demands.Server))
 	s.Allow = slices.Clone(n.info.Allow)
 	return s
+}
+
+// bothSides are those of a flow between two processes of this node. r.mu is
+// held.
+func (r *Registry) bothSides(n *serviceName) (client, server oap.Security) {
+	return r.clientSide(n.info.Name, n), r.serverSide(n)
+}
+
+// bare reports whether nothing is to be read and nothing computed for a flow
+// between two processes of this node. r.mu is not held.
+func (r *Registry) bare(dst string) bool {
+	r.mu.Lock()
+	n := r.names[dst]
+	if n == nil {
+		r.mu.Unlock()
+		return true
+	}
+	client, server := r.bothSides(n)
+	r.mu.Unlock()
+	return client.Bare() && server.Bare()
 }
 
 // security puts settings together.
@@ -56,17 +87,17 @@ func (r *Registry) security(side, name string, paths irm.SecPaths, demand irm.De
 // is held.
 func (rec *record) protection() irm.Protection {
 	p := irm.Protection{Cipher: "none"}
-	if rec.carrier == nil {
+	if rec.carrier == nil || flow.IsLossless(rec.carried) {
 		p.Cipher = "local"
 	}
 	s := rec.session
 	if s == nil {
 		return p
 	}
-	if s.Cipher != 0 {
+	if s.Cipher != 0 && p.Cipher != "local" {
 		p.Cipher, p.Exchange, p.KDF = s.Cipher.String(), s.Exchange, s.KDF.String()
 	}
-	if rec.serverPID == 0 {
+	if rec.carrier == nil || rec.serverPID == 0 { // the session is the client's
 		p.Client, p.Server = s.Self, s.Peer
 	} else {
 		p.Client, p.Server = s.Peer, s.Self
