@@ -43,8 +43,8 @@ foreground and ends on SIGTERM or SIGINT.
   --version            print the version and stop
   --help               print this and stop
 
-Signals: SIGHUP reads log level and access from the configuration file anew,
-SIGUSR1 logs more, SIGUSR2 less; a second SIGTERM or SIGINT ends at once.
+Signals: SIGHUP reads log level, access and demands from the configuration file
+anew, SIGUSR1 logs more, SIGUSR2 less; a second SIGTERM or SIGINT ends at once.
 
 The options say more than the configuration file, and the file more than the
 defaults. A program that is to use a daemon in another directory than the

@@ -18,7 +18,7 @@ func certNode() *Node {
 		},
 		Notes: []string{
 			"These work on the files of a security directory, with no daemon: $OUROBOROS_SECURITY_DIR, else /etc/ouroboros/security as root, else ~/.config/ouroboros/security. The daemon reads them at the next flow; nothing is restarted.",
-			"A server shows a certificate for its name, issued by an authority that the client trusts. A client may show one for any name; servers can say which names they allow.",
+			"A server shows a certificate for its name, issued by an authority that the client trusts. A client may show one for any name; servers can say which names they allow. What is shown is checked; that something is shown is demanded with irm name set, or in the configuration.",
 		},
 		Examples: []Example{
 			{"irm cert ca home", "an authority, which this node trusts"},
@@ -135,7 +135,7 @@ func certEncrypt() *Node {
 		},
 		Notes: []string{
 			"It writes the file enc.conf. A server that has one refuses clients that ask for nothing, or for less. A client that has one refuses servers that do not encrypt; it needs none at the server.",
-			"Without certificates the flow is encrypted, and it is not known with whom: who sits on the way can be at both ends. The exchange of clients stands against a quantum computer, too; where servers of the C implementation have an OpenSSL before 3.5, say kex X25519.",
+			"Without a certificate that the client demands (irm name create NAME cdemand both) the flow is encrypted, and it is not known with whom: who sits on the way can be at both ends. The exchange of clients stands against a quantum computer, too; where servers of the C implementation have an OpenSSL before 3.5, say kex X25519.",
 		},
 		JSON:     []string{"file"},
 		Examples: []Example{{"irm cert encrypt web", ""}, {"irm cert encrypt web client kex X25519", ""}},
