@@ -34,6 +34,7 @@ type testIPCP struct {
 	query     func(ctx context.Context) error
 	alloc     func(ctx context.Context) (flow.Flow, error)
 	join      func(ctx context.Context) (flow.Flow, error)
+	close     func()
 	respond   func(response []byte) []byte // changes the response of the server's node
 	server    *oap.Server                  // of that node
 
@@ -173,7 +174,12 @@ func (i *testIPCP) Join(ctx context.Context, h []byte) (flow.Flow, error) {
 }
 
 func (i *testIPCP) Show() map[string]any { return map[string]any{"asked": i.asked} }
-func (i *testIPCP) Close() error         { return nil }
+func (i *testIPCP) Close() error {
+	if i.close != nil {
+		i.close()
+	}
+	return nil
+}
 
 // layered gives a node whose IPCPs are testIPCPs, and local ones real.
 func layered(t testing.TB) (*testNode, func(name string, kind irm.IPCPType, layer string) *testIPCP) {

@@ -143,11 +143,7 @@ func (r *Registry) Close(ctx context.Context) error {
 		if r.cfg.Linger != nil {
 			r.cfg.Linger(ctx)
 		}
-		var each sync.WaitGroup
-		for _, e := range ipcps {
-			each.Go(func() { r.endIPCP(e) })
-		}
-		each.Wait()
+		r.endIPCPs(ipcps)
 		r.work.Wait()
 	}()
 	select {

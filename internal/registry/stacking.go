@@ -1,5 +1,10 @@
 package registry
 
+import (
+	"slices"
+	"sync"
+)
+
 // Layers stand on layers, and none on itself: a packet of an IPCP that ran over
 // its own layer would go round until it has grown too long for it.
 //
@@ -57,4 +62,32 @@ func (e *ipcpEntry) shuns() shunned {
 		s[o.proc] = struct{}{}
 	}
 	return s
+}
+
+// endIPCPs ends IPCPs, each after those that run over it: what a member says when
+// it leaves its layer then has something to leave by.
+func (r *Registry) endIPCPs(all []*ipcpEntry) {
+	for len(all) > 0 {
+		under := make(map[*ipcpEntry]bool)
+		r.mu.Lock()
+		for _, e := range all {
+			for o := range e.below() {
+				under[o] = under[o] || o != e
+			}
+		}
+		r.mu.Unlock()
+		// There is no circle; but if there were one, the node would end.
+		circle := !slices.ContainsFunc(all, func(e *ipcpEntry) bool { return !under[e] })
+		var each sync.WaitGroup
+		var rest []*ipcpEntry
+		for _, e := range all {
+			if under[e] && !circle {
+				rest = append(rest, e)
+			} else {
+				each.Go(func() { r.endIPCP(e) })
+			}
+		}
+		each.Wait()
+		all = rest
+	}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -193,4 +194,43 @@ func TestAnIPCPReachesNamesThatItsNodeHasNeverHeardOf(t *testing.T) {
 			t.Errorf("asked %d times; names: %+v", below.asked, names)
 		}
 	})
+}
+
+// What a member says when it leaves goes over the layers below it.
+func TestANodeThatEndsEndsLayersFromTheTop(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			n, make := layered(t)
+			e1, e2 := make("e1", irm.EthDIX, "w1"), make("e2", irm.EthDIX, "w2")
+			u1, u2 := make("u1", irm.Unicast, "l1"), make("u2", irm.Unicast, "l2")
+			var mu sync.Mutex
+			var ended []string
+			for _, i := range []*testIPCP{e1, e2, u1, u2} {
+				i.carries()
+				i.close = func() {
+					mu.Lock()
+					defer mu.Unlock()
+					ended = append(ended, i.id.Name)
+				}
+			}
+			e2.query = func(context.Context) error { return errno.NameError }
+			over := func(i *testIPCP) {
+				if _, err := i.host.Alloc(bg, "far", qos.Raw); err != nil {
+					t.Fatal(err)
+				}
+			}
+			// u2 runs over u1, and u1 over e1.
+			u2.query = func(context.Context) error { return errno.NameError }
+			over(u1)
+			e1.query = u2.query
+			over(u2)
+			if err := n.Close(bg); err != nil {
+				t.Fatal(err)
+			}
+			at := func(name string) int { return slices.Index(ended, name) }
+			if len(ended) != 4 || at("u2") > at("u1") || at("u1") > at("e1") {
+				t.Errorf("they ended in the order %v", ended)
+			}
+		})
+	}
 }
