@@ -145,8 +145,11 @@ func (f *findings) side(side Side, name string, s oap.Security) {
 			"the certificate is for %q and not for %q: clients will refuse it", c.Name, name)
 	}
 	e := f.encryption(files.enc)
-	if s.RequireEncryption && side == Client && e == nil {
-		f.bad(files.enc, "write it with: irm cert encrypt "+name+" client", "encryption is demanded, and this side does not ask for it: no flow can be allocated")
+	if _, err := os.Stat(files.enc); s.RequireEncryption && side == Client && e == nil && err == nil {
+		f.bad(files.enc, "write it anew with: irm cert encrypt "+name+" client replace", "encryption is demanded, and this says none: no flow can be allocated")
+	}
+	if s.RequireEncryption && e != nil && !e.Cipher.Authenticated() {
+		f.bad(files.enc, "choose another cipher", "encryption is demanded, and %s does not count as that: no flow can be allocated", e.Cipher)
 	}
 	if s.RequireAuth || len(s.Allow) > 0 {
 		if len(f.store.Authorities()) == 0 {

@@ -122,6 +122,9 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 func TestDemandsThatNobodyCanMeetAreFound(t *testing.T) {
 	d := Dir(t.TempDir())
 	s := oap.Security{Dir: oap.DefaultDir(string(d), oap.ClientSide, "web"), RequireAuth: true, RequireEncryption: true}
+	if err := write(false, output{d.join("client/web/enc.conf"), []byte("none\n"), publicMode}); err != nil {
+		t.Fatal(err)
+	}
 	got := strings.Join(Examine(Client, "web", s, d.Store()), "\n")
 	for _, want := range []string{"irm cert encrypt web client", "no authority is trusted"} {
 		if !strings.Contains(got, want) {
