@@ -23,6 +23,9 @@ type network struct {
 	// impair may change a packet on the way, or lose it; nil = all pass.
 	impair func(b *packet.Buffer) (lost bool)
 
+	cfg      Config // of the nodes of pairOf
+	epochBit int
+
 	mu    sync.Mutex
 	ipcps []*wireIPCP
 	flows []*wireFlow
@@ -40,7 +43,11 @@ type wireIPCP struct {
 const wireMPL = 50 * time.Millisecond
 
 func (n *network) ipcp(*slog.Logger) func(irm.IPCPType, ipcp.Identity, ipcp.Host) (ipcp.IPCP, error) {
+	others := newIPCP(nil)(slog.New(slog.DiscardHandler))
 	return func(t irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error) {
+		if t != irm.UDP4 {
+			return others(t, id, host)
+		}
 		return ipcp.Start(t, func(env ipcp.Env) (ipcp.IPCP, error) {
 			w := &wireIPCP{env: env, net: n, reg: make(map[string]bool)}
 			n.mu.Lock()
@@ -162,10 +169,11 @@ func pairOf(t testing.TB, net *network, spec qos.Spec) (nodes [2]*Node, client, 
 	ctx := t.Context()
 	var pids [2]int
 	for i := range nodes {
-		n, err := start(Config{}, net.ipcp)
+		n, err := start(net.cfg, net.ipcp)
 		if err != nil {
 			t.Fatal(err)
 		}
+		n.guards.epochBit = net.epochBit
 		t.Cleanup(func() {
 			if err := n.Close(); err != nil {
 				t.Error(err)
