@@ -27,6 +27,7 @@
 /* What a thread has here. */
 static __thread struct {
 	int  inside; /* in Go */
+	bool masked; /* its signals are blocked meanwhile */
 	int  bell;   /* eventfd + 1; 0 = none yet */
 	int  seat;
 	int  number; /* of the error that text is about */
@@ -42,7 +43,7 @@ static sigset_t       asynchronous; /* the signals that handlers may wait for */
  * wipes the page when a process forks. */
 static volatile int *alive;
 
-static struct sigaction sigpipe_before;
+static struct sigaction actions_before[NSIG];
 static sigset_t         mask_before;
 static int              exit_bell = -1, exit_done = -1;
 
@@ -62,7 +63,8 @@ __attribute__((constructor(101))) static void before_go(void)
 	sigdelset(&asynchronous, SIGILL);
 	sigdelset(&asynchronous, SIGTRAP);
 	sigfillset(&all);
-	sigaction(SIGPIPE, NULL, &sigpipe_before);
+	for (int sig = 1; sig < NSIG; sig++)
+		sigaction(sig, NULL, &actions_before[sig]);
 	pthread_sigmask(SIG_SETMASK, &asynchronous, &mask_before);
 
 	alive = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -99,21 +101,49 @@ static void thread_end(void *seat)
 	self.bell = 0;
 }
 
-/* Waits for the runtime, and gives SIGPIPE back, which it takes for itself. */
+/*
+ * Undoes what the runtime did to the signals of the program: it takes SIGPIPE,
+ * and puts handlers on the alternate stack, where it has 32 KiB. SIGPROF alone
+ * it lets through to its own threads, which need that.
+ */
+static void restore_signals(void)
+{
+	struct sigaction fault;
+
+	sigaction(SIGSEGV, NULL, &fault);
+	for (int sig = 1; sig < NSIG; sig++) {
+		struct sigaction *before = &actions_before[sig], after;
+
+		if (sig == SIGPROF || sigaction(sig, NULL, &after) < 0)
+			continue;
+		if (sig == SIGPIPE && after.sa_sigaction == fault.sa_sigaction &&
+		    before->sa_sigaction != fault.sa_sigaction)
+			sigaction(sig, before, NULL);
+		else if (after.sa_sigaction == before->sa_sigaction && after.sa_flags != before->sa_flags)
+			sigaction(sig, before, NULL);
+	}
+}
+
+/* A handler that the program has set for SIGPROF since then: see there. */
+static void guard_sigprof(void)
+{
+	struct sigaction sa;
+
+	if (sigaction(SIGPROF, NULL, &sa) < 0 || sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN ||
+	    (sa.sa_flags & SA_ONSTACK))
+		return;
+	sa.sa_flags |= SA_ONSTACK;
+	sigaction(SIGPROF, &sa, NULL);
+}
+
 static void start(void)
 {
-	struct sigaction pipe, fault;
-
 	pthread_key_create(&thread_key, thread_end);
 	pthread_atfork(NULL, NULL, in_child);
 	exit_bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	exit_done = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	core_start(exit_bell, exit_done);
-
-	sigaction(SIGPIPE, NULL, &pipe);
-	sigaction(SIGSEGV, NULL, &fault);
-	if (pipe.sa_sigaction == fault.sa_sigaction && pipe.sa_sigaction != sigpipe_before.sa_sigaction)
-		sigaction(SIGPIPE, &sigpipe_before, NULL);
+	core_start(exit_bell, exit_done); /* waits for the runtime */
+	restore_signals();
 }
 
 /*
@@ -141,7 +171,9 @@ int enter(sigset_t *mask)
 			"its flows are those of the parent; execute a program first");
 	if (self.inside)
 		return refuse(-EDEADLK, "cannot use the network in the handler of a signal that interrupted a call");
-	pthread_sigmask(SIG_BLOCK, &asynchronous, mask);
+	self.masked = !signals_on_stack();
+	if (self.masked)
+		pthread_sigmask(SIG_BLOCK, &asynchronous, mask);
 	pthread_once(&start_once, start);
 	self.inside = 1;
 	return 0;
@@ -150,7 +182,8 @@ int enter(sigset_t *mask)
 void leave(const sigset_t *mask)
 {
 	self.inside = 0;
-	pthread_sigmask(SIG_SETMASK, mask, NULL);
+	if (self.masked)
+		pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
 int frame_init(struct frame *fr)
@@ -170,6 +203,7 @@ int frame_init(struct frame *fr)
 		self.seat = seat;
 		pthread_setspecific(thread_key, &self);
 	}
+	guard_sigprof();
 	fr->bell    = self.bell - 1;
 	fr->seat    = self.seat;
 	fr->expired = false;

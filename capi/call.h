@@ -55,6 +55,9 @@ bool    ask_host(void);
 bool    interrupted(void);
 void    stop_asking(bool deaf);
 
+/* Whether handlers of signals do not use the stack that they interrupt. */
+bool signals_on_stack(void);
+
 /* The monotonic clock in nanoseconds. */
 int64_t now(void);
 

@@ -33,6 +33,18 @@ PUBLIC const char *ouro_version(void)
 	return OUROBOROS_VERSION_STRING;
 }
 
+static _Atomic bool on_stack;
+
+PUBLIC void ouro_signals_on_stack(bool yes)
+{
+	atomic_store(&on_stack, yes);
+}
+
+bool signals_on_stack(void)
+{
+	return atomic_load_explicit(&on_stack, memory_order_relaxed);
+}
+
 int64_t nap(int64_t ns)
 {
 	if (atomic_load(&ask) == NULL || self.deaf)

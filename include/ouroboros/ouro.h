@@ -93,6 +93,14 @@ ssize_t ouro_flow_mtu(int fd);
  */
 void ouro_on_interrupt(int (*ask)(void));
 
+/*
+ * The program promises that all its handlers of signals are installed with
+ * SA_ONSTACK, as those of CPython are from 3.10 on, and call nothing of this
+ * library: then its calls need not block the signals of the thread meanwhile,
+ * which halves what a flow_read costs.
+ */
+void ouro_signals_on_stack(bool yes);
+
 /* The version of the library, such as "0.23.0". */
 const char *ouro_version(void);
 
