@@ -43,9 +43,9 @@ type authenticated struct {
 	moving sync.Mutex // guards the moves to the next epoch, and chain
 	chain  *chain
 
-	opening sync.Mutex // guards what is below
-	hint    [2]uint64  // number of the epoch that opened the last packet of each phase
-	spare   *packet.Buffer
+	opening sync.Mutex     // guards what is below
+	hint    [2]uint64      // number of the epoch that opened the last packet of each phase
+	spare   *packet.Buffer // while a batch is opened
 	search  search
 }
 
@@ -213,8 +213,9 @@ func (a *authenticated) prepare(n int) {
 	a.spare = packet.Get(n)
 }
 
-// opened implements machine.
+// opened implements machine. A flow on which nothing comes holds no buffer.
 func (a *authenticated) opened(n uint64) {
+	a.dropSpare()
 	e := a.epoch.Load()
 	if e != nil && n > 0 && e.used.Add(n) >= a.most {
 		a.move(e, 1)
@@ -229,9 +230,14 @@ func (a *authenticated) close() {
 	a.moving.Unlock()
 	a.opening.Lock()
 	a.search.stop()
+	a.opening.Unlock()
+}
+
+func (a *authenticated) dropSpare() {
+	a.opening.Lock()
+	defer a.opening.Unlock()
 	if a.spare != nil {
 		a.spare.Release()
 		a.spare = nil
 	}
-	a.opening.Unlock()
 }

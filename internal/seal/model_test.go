@@ -84,6 +84,37 @@ func (p *reference) receive(b []byte) (string, bool) {
 	return "", false
 }
 
+// The model does what the C implementation was seen to do.
+func TestTheModelIsTheCImplementation(t *testing.T) {
+	for name, tr := range traces(t) {
+		if wire.Cipher(tr.Cipher) != wire.AES256GCM {
+			continue
+		}
+		key := [KeySize]byte(unhex(t, tr.Key))
+		r := rand.New(rand.NewPCG(1, 1))
+		ends := map[string]*reference{"A": newReference(r, key, tr.Bit), "B": newReference(r, key, tr.Bit)}
+		packets := make(map[int][]byte)
+		for _, ev := range tr.Events {
+			end, plain := ends[ev.Who], fmt.Sprintf("packet %04d", ev.N)
+			switch ev.Op {
+			case "tx":
+				if end.rotated != ev.Epoch {
+					t.Fatalf("%s: packet %d is sent under key %d, want %d", name, ev.N, end.rotated, ev.Epoch)
+				}
+				packets[ev.N] = end.send(plain)
+				if phase := int(packets[ev.N][0] >> 7); phase != ev.Phase {
+					t.Fatalf("%s: packet %d has phase %d, want %d", name, ev.N, phase, ev.Phase)
+				}
+			case "rx":
+				got, ok := end.receive(packets[ev.N])
+				if ok != (ev.OK == 1) || ok && got != plain {
+					t.Fatalf("%s: packet %d is received as %q, %v, want %d", name, ev.N, got, ok, ev.OK)
+				}
+			}
+		}
+	}
+}
+
 // ours is a Sealer as a peer.
 type ours struct{ *Sealer }
 
