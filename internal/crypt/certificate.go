@@ -27,7 +27,7 @@ var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 func ParseCertificate(der []byte) (*Certificate, error) {
 	x, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, problem("it is no certificate: %w", err)
+		return nil, problem("it is no certificate: %w", err).next("it must be one of X.509, whole")
 	}
 	c := &Certificate{X509: x}
 	for _, a := range x.Subject.Names {

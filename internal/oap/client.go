@@ -132,6 +132,10 @@ func (a *Attempt) Abandon() {
 // server does not keep it. It is called once.
 func (a *Attempt) Complete(response []byte) (*Session, error) {
 	defer a.Abandon()
+	return a.complete(response)
+}
+
+func (a *Attempt) complete(response []byte) (*Session, error) {
 	m, err := wire.DecodeResponse(response, a.named)
 	switch {
 	case err != nil:

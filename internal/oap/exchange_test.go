@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"ouroboros/internal/crypt"
+	ct "ouroboros/internal/crypt/crypttest"
 	"ouroboros/internal/errno"
 	wire "ouroboros/internal/wire/oap"
 )
@@ -49,8 +51,8 @@ func changed(t testing.TB, change func(m *wire.Message)) []byte {
 	return b
 }
 
-// answered gives the response to the attempt, changed.
-func answered(t testing.TB, a *Attempt, change func(m *wire.Message)) []byte {
+// response gives the response to the attempt, changed.
+func response(t testing.TB, a *Attempt, change func(m *wire.Message)) []byte {
 	t.Helper()
 	m, err := wire.DecodeResponse(respond(t, NewServer(ServerConfig{}), a.Request()), 0)
 	if err != nil {
@@ -98,7 +100,7 @@ func TestDataOfUsersIsHandedOver(t *testing.T) {
 		t.Errorf("the server got %q", acc.Data())
 	}
 	a := begin(t)
-	got, err := a.Complete(answered(t, a, func(m *wire.Message) { m.Data = []byte("from the server") }))
+	got, err := a.Complete(response(t, a, func(m *wire.Message) { m.Data = []byte("from the server") }))
 	if err != nil || string(got.Data) != "from the server" {
 		t.Errorf("the client got %v, %v", got, err)
 	}
@@ -134,12 +136,12 @@ func TestAResponseThatDoesNotFitIsRefused(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a := begin(t)
-			_, err := a.Complete(answered(t, a, tc.change))
+			_, err := a.Complete(response(t, a, tc.change))
 			wantIs(t, err, tc.want)
 		})
 	}
 	a := begin(t)
-	whole := answered(t, a, func(*wire.Message) {})
+	whole := response(t, a, func(*wire.Message) {})
 	for n := range whole {
 		_, err := a.Complete(whole[:n])
 		wantIs(t, err, errno.Crypt)
@@ -208,17 +210,38 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "a century ahead") {
 		t.Error(err)
 	}
-	_, err = a.Complete(answered(t, a, func(m *wire.Message) { m.ID[0]++ }))
+	_, err = a.Complete(response(t, a, func(m *wire.Message) { m.ID[0]++ }))
 	if err == nil || !strings.Contains(err.Error(), `"name"`) {
 		t.Error(err)
 	}
 }
 
-// A server lives through any request, and a client through any response.
+// A server lives through any request, and a client through any response,
+// whether they have certificates and encrypt or not.
 func FuzzExchange(f *testing.F) {
-	a := begin(f)
-	f.Add(a.Request())
-	f.Add(respond(f, NewServer(ServerConfig{}), a.Request()))
+	root := ct.Authority(f, "root", "Ed25519")
+	plain, full := newPair(f), newPair(f, root)
+	full.server = NewServer(ServerConfig{Store: full.client.Store})
+	for _, s := range []Security{full.c, full.s} {
+		encrypt(f, s, "kex=X25519MLKEM768")
+	}
+	full.static(f, crypt.X25519MLKEM768)
+	root.Issue(f, "me", "Ed25519").Write(f, full.c.Dir)
+	root.Issue(f, name, "Ed25519").Write(f, full.s.Dir)
+	var begun []*Attempt
+	for _, p := range []*pair{plain, full} {
+		a, err := p.client.Begin(name, p.c)
+		if err != nil {
+			f.Fatal(err)
+		}
+		begun = append(begun, a)
+		f.Add(a.Request())
+		e := p.run()
+		if err := e.err(); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(e.response)
+	}
 	for _, change := range []func(m *wire.Message){
 		func(m *wire.Message) { m.KeyExchange, m.Encapsulated, m.Raw = make([]byte, 1120), true, true },
 		func(m *wire.Message) { m.Certificate, m.Signature = []byte("der"), []byte("sig") },
@@ -226,22 +249,32 @@ func FuzzExchange(f *testing.F) {
 	} {
 		f.Add(changed(f, change))
 	}
-	s := NewServer(ServerConfig{Recent: 1000, MaxAge: 100 * 365 * 24 * time.Hour})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if acc, err := s.Check("name", Security{}, b, time.Now()); err == nil {
-			r, _, err := acc.Respond()
-			if err != nil {
+		for i, p := range []*pair{plain, full} {
+			if m, err := wire.DecodeRequest(b); err == nil {
+				answered(t, p.server, p.s, m, b)
+			}
+			if _, err := begun[i].complete(b); err != nil && errno.Number(err) != 1008 {
 				t.Fatal(err)
 			}
-			m, err := wire.DecodeResponse(r, acc.named)
-			if err != nil || m.ID != acc.id {
-				t.Fatal(m, err)
-			}
-		} else if n := errno.Number(err); n != 1008 && n != 1009 && n != 105 {
-			t.Fatalf("refused with %d: %v", n, err)
-		}
-		if _, err := a.Complete(b); err != nil && errno.Number(err) != 1008 {
-			t.Fatal(err)
 		}
 	})
+}
+
+// answered lets a server answer a request of any time.
+func answered(t *testing.T, s *Server, sec Security, m *wire.Message, request []byte) {
+	t.Helper()
+	acc, err := s.check(name, sec, m, request)
+	var r []byte
+	if err == nil {
+		if r, _, err = acc.Respond(); err == nil {
+			if got, err := wire.DecodeResponse(r, acc.named); err != nil || got.ID != acc.id {
+				t.Fatal(got, err)
+			}
+			return
+		}
+	}
+	if n := errno.Number(err); n != 1008 && n != 1009 {
+		t.Fatalf("refused with %d: %v", n, err)
+	}
 }

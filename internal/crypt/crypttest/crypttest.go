@@ -174,7 +174,7 @@ func finish(tb testing.TB, der []byte, version1 bool, owner, issuer *crypt.Signe
 
 // CertPEM is the certificate for a file.
 func (i *Identity) CertPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.Cert.X509.Raw})
+	return PEM("CERTIFICATE", i.Cert.X509.Raw)
 }
 
 // KeyPEM is the private key for a file.
@@ -184,7 +184,7 @@ func (i *Identity) KeyPEM(tb testing.TB) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	return PEM("PRIVATE KEY", der)
 }
 
 // Write puts crt.pem and key.pem into a directory.
@@ -236,5 +236,10 @@ func (i *Identity) List(tb testing.TB, l *x509.RevocationList) []byte {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der})
+	return PEM("X509 CRL", der)
+}
+
+// PEM is a text with one block.
+func PEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
