@@ -42,7 +42,7 @@ THIN      = common dev irm
 CC       ?= cc
 CFLAGS   ?= -O2 -g
 HEADERS  := $(wildcard include/ouroboros/*.h)
-LIBFLAGS  = -trimpath -buildvcs=false -ldflags "$(LDFLAGS) $(STAMP) -extldflags \
+LIBFLAGS  = -trimpath -buildvcs=false -ldflags "$(LDFLAGS) $(STAMP) -X runtime.godebugDefault=asyncpreemptoff=1 -extldflags \
 	'-Wl,-soname,libouroboros.so.$(LIBABI) -Wl,--version-script=$(CURDIR)/capi/libouroboros.map'"
 includedir = $(PREFIX)/include
 

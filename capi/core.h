@@ -136,6 +136,7 @@ struct calls {
 	int (*ouro_flow_wait)(int, const struct timespec *);
 	ssize_t (*ouro_next_len)(int);
 	ssize_t (*ouro_flow_mtu)(int);
+	void (*ouro_on_interrupt)(int (*)(void));
 	const char *(*ouro_strerror)(int);
 	const char *(*ouro_errname)(int);
 

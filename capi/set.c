@@ -10,11 +10,14 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 struct flow_set {
-	int number; /* in core's table */
-	int ready;  /* descriptor that is readable when there are events */
+	int         number; /* in core's table */
+	int         ready;  /* eventfd that is readable when there are events */
+	atomic_int  users;  /* the program, until it destroys the set, and calls */
+	atomic_bool gone;   /* destroyed */
 };
 
 struct fqueue {
@@ -35,15 +38,34 @@ PUBLIC fset_t *fset_create(void)
 		free(set);
 		return NULL;
 	}
+	atomic_init(&set->users, 1);
+	atomic_init(&set->gone, false);
 	return set;
+}
+
+/* The last user of a set releases it: a set may be destroyed while others wait
+ * for its events. */
+static void put(void *arg)
+{
+	fset_t *set = arg;
+
+	if (atomic_fetch_sub(&set->users, 1) > 1)
+		return;
+	GO(int, (core_set_destroy(set->number), 0));
+	free(set);
 }
 
 PUBLIC void fset_destroy(fset_t *set)
 {
+	uint64_t one = 1;
+
 	if (set == NULL)
 		return;
-	GO(int, (core_set_destroy(set->number), 0));
-	free(set);
+	fset_zero(set);
+	atomic_store(&set->gone, true);
+	if (atomic_load(&set->users) > 1 && write(set->ready, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd that is ours and not full */
+	put(set);
 }
 
 PUBLIC void fset_zero(fset_t *set)
@@ -127,6 +149,16 @@ PUBLIC enum fqtype fqueue_type(fqueue_t *fq)
 	return (enum fqtype) type;
 }
 
+static bool sleep_or_put(fset_t *set, int64_t deadline)
+{
+	bool rung;
+
+	pthread_cleanup_push(put, set);
+	rung = sleep_on(set->ready, deadline);
+	pthread_cleanup_pop(0);
+	return rung;
+}
+
 PUBLIC ssize_t fevent(fset_t *set, fqueue_t *fq, const struct timespec *timeo)
 {
 	int64_t ns, deadline;
@@ -135,9 +167,12 @@ PUBLIC ssize_t fevent(fset_t *set, fqueue_t *fq, const struct timespec *timeo)
 	if (set == NULL || fq == NULL || !nanoseconds(timeo, &ns))
 		return -EINVAL;
 	deadline = ns == FOREVER ? FOREVER : now() + ns;
+	atomic_fetch_add(&set->users, 1);
 	for (;;) {
 		pthread_mutex_lock(&fq->mu);
 		n = fq->next < fq->end;
+		if (n == 0 && atomic_load(&set->gone))
+			n = -EINVAL;
 		if (n == 0) {
 			n = GO(int, core_events(set->number, fq->events, EVENTS));
 			if (n > 0) {
@@ -147,9 +182,11 @@ PUBLIC ssize_t fevent(fset_t *set, fqueue_t *fq, const struct timespec *timeo)
 			}
 		}
 		pthread_mutex_unlock(&fq->mu);
+		if (n == 0 && !sleep_or_put(set, deadline))
+			n = interrupted() ? -EINTR : -ETIMEDOUT;
 		if (n != 0)
-			return n;
-		if (!sleep_on(set->ready, deadline))
-			return interrupted() ? -EINTR : -ETIMEDOUT;
+			break;
 	}
+	put(set);
+	return n;
 }

@@ -1,6 +1,7 @@
 package ctest
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -10,9 +11,10 @@ import (
 
 // Each program holds the sentences of one part of the interface.
 func TestCallsDoWhatTheInterfaceSays(t *testing.T) {
-	for _, name := range []string{"layout", "flows", "events"} {
+	for _, name := range []string{
+		"layout", "flows", "events", "irm", "cep", "aio", "threads", "fork", "signals", "limits",
+	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			run(t, host.Start(t), compile(t, "cc", source(name)))
 		})
 	}
@@ -34,4 +36,28 @@ func TestHeadersAreThoseOfC99AndCPlusPlus(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAProgramWithoutADaemonIsToldSo(t *testing.T) {
+	d := host.Start(t)
+	program := compile(t, "cc", source("alone"))
+	d.Kill()
+	run(t, d, program)
+}
+
+func TestFlowsEndWithTheirProcess(t *testing.T) {
+	d := host.Start(t)
+	program := compile(t, "cc", source("exit"))
+	for _, how := range []string{"exit", "interrupt", "kill", "_exit"} {
+		t.Run(how, func(t *testing.T) { run(t, d, program, how) })
+	}
+}
+
+// The long form: OUROBOROS_SOAK=1.
+func TestSoak(t *testing.T) {
+	rounds := "2000"
+	if os.Getenv("OUROBOROS_SOAK") != "" {
+		rounds = "100000"
+	}
+	run(t, host.Start(t), compile(t, "cc", source("soak")), rounds)
 }

@@ -7,8 +7,7 @@
 #include "load.h"
 
 #include <ouroboros/dev.h>
-
-#include <stdio.h>
+#include <ouroboros/version.h>
 
 PUBLIC int flow_alloc(const char *dst, qosspec_t *qs, const struct timespec *timeo)
 {
@@ -177,6 +176,19 @@ PUBLIC ssize_t ouro_next_len(int fd)
 PUBLIC ssize_t ouro_flow_mtu(int fd)
 {
 	PASS(ouro_flow_mtu(fd));
+}
+
+PUBLIC void ouro_on_interrupt(int (*ask)(void))
+{
+	const struct calls *c = ouroboros_load();
+
+	if (c != NULL)
+		c->ouro_on_interrupt(ask);
+}
+
+PUBLIC const char *ouro_version(void)
+{
+	return OUROBOROS_VERSION_STRING;
 }
 
 PUBLIC const char *ouro_strerror(int err)
