@@ -5,9 +5,10 @@ the libraries of the system; OUROBOROS_LIBRARY names another one.
 """
 
 import ctypes
-import os
 import errno as _errno
-from ctypes import (POINTER, c_char_p, c_int, c_int32, c_size_t, c_ssize_t,
+import os
+import sys
+from ctypes import (POINTER, c_bool, c_char_p, c_int, c_int32, c_size_t, c_ssize_t,
                     c_uint16, c_void_p)
 from typing import Optional
 
@@ -67,6 +68,7 @@ def _declare() -> None:
         "ouro_flow_mtu": (c_ssize_t, c_int),
         "ouro_strerror": (text, c_int),
         "ouro_version": (text,),
+        "ouro_signals_on_stack": (None, c_bool),
         "irm_create_ipcp": (c_int32, text, c_int),
         "irm_destroy_ipcp": (c_int, c_int32),
         "irm_bootstrap_ipcp": (c_int, c_int32, POINTER(_abi.IpcpConfig)),
@@ -105,6 +107,10 @@ def _connect() -> None:
     def address(name: str) -> int:
         return ctypes.cast(getattr(lib, name), c_void_p).value or 0
 
+    if sys.version_info >= (3, 10):
+        # Its handlers of signals run on a stack of their own, and outside of
+        # them nothing is called.
+        lib.ouro_signals_on_stack(True)
     native.connect(*map(address, (
         "flow_read", "flow_write", "fevent", "fqueue_next", "fqueue_type",
         "ouro_on_interrupt")))
