@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +31,7 @@ type guarded struct {
 var zeros = make([]byte, 16)
 
 // guard makes such a world with hosts of its own.
-func guard(t testing.TB, l layer, p peers, conf string, seed uint64) *guarded {
+func guard(t testing.TB, l layer, p peers, conf string, seed uint64, more ...string) *guarded {
 	t.Helper()
 	g := &guarded{world: joinByRelay(t, l, p, seed)}
 	file := filepath.Join(t.TempDir(), "enc.conf")
@@ -40,7 +42,7 @@ func guard(t testing.TB, l layer, p peers, conf string, seed uint64) *guarded {
 		node host.Node
 		side string
 	}{{g.server, "server"}, {g.client, "client"}} {
-		for _, name := range []string{"oping", "sum"} {
+		for _, name := range append([]string{"oping", "sum"}, more...) {
 			if r, ok := end.node.(*host.Reference); ok {
 				r.Secure(t, host.SecurityFile{Path: end.side + "/" + name + "/enc.conf", Data: []byte(conf)})
 			} else {
@@ -257,4 +259,62 @@ func (g *guarded) hardware() []byte {
 		g.t.Fatal(err)
 	}
 	return mac
+}
+
+// The C implementation changes the key after 2^20 packets that it sends, or when
+// we change it and it has received as many as three quarters of that. Whoever
+// sends, the other end goes along.
+func TestKeysChangeWithTheReference(t *testing.T) {
+	if soak == "" {
+		t.Skip("a minute and more of packets for each direction; OUROBOROS_SOAK runs it")
+	}
+	const rate, size = 30000, 64 // packets a second; bytes
+	for _, p := range []peers{{ours, reference}, {reference, ours}} {
+		t.Run(p.String(), func(t *testing.T) {
+			if !host.HasReference() {
+				t.Skip("no " + host.ReferenceVariable)
+			}
+			g := guard(t, layers[0], p, encryptedWith[0], 1, "ocbr")
+			server := g.serve(t, "ocbr", "-i", "5")
+			words := []string{"-n", "ocbr", "-d", "85", "-s", fmt.Sprint(size), "-r", fmt.Sprint(rate * size * 8), "--spin"}
+			var r host.Result
+			if n, ok := g.client.(*host.Reference); ok {
+				r = n.RunFor(t, 3*time.Minute, "ocbr", words...)
+			} else {
+				r = g.tool(t, "Failed to allocate flow", "ocbr", words...)
+			}
+			m := regexp.MustCompile(`sent statistics:\s+([0-9]+) packets`).FindStringSubmatch(r.Stdout + r.Stderr)
+			if m == nil {
+				t.Fatalf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+			}
+			sent, _ := strconv.Atoi(m[1])
+			server.Out.Await(t, "timed out")
+			received := 0
+			for _, m := range regexp.MustCompile(`:\s+([0-9]+) packets`).FindAllStringSubmatch(server.Out.String(), -1) {
+				n, _ := strconv.Atoi(m[1])
+				received += n
+			}
+			d, ok := g.client.(*host.Daemon)
+			if !ok {
+				d = g.server.(*host.Daemon)
+			}
+			s, err := d.Irm.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d sent, %d received, %d key changes, %d refused", sent, received,
+				s.Counters["crypt_key_changes"], s.Counters["crypt_refused"])
+			if s.Counters["crypt_key_changes"] == 0 || s.Counters["crypt_refused"] > 0 {
+				t.Errorf("counters %v", s.Counters)
+			}
+			// A busy machine loses some; what counts is that it goes on.
+			after := 11 << 20 / 10
+			if p.client == ours {
+				after = 16 << 20 / 10
+			}
+			if received < after {
+				t.Errorf("%d of %d arrive:\n%s", received, sent, server.Out)
+			}
+		})
+	}
 }
