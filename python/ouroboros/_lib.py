@@ -117,18 +117,12 @@ def _connect() -> None:
 
 
 def _check_version() -> None:
-    """Major and minor of the package, as installed, and of the library are
-    the same."""
-    from importlib.metadata import PackageNotFoundError, version
-    try:
-        ours = version("PyOuroboros")
-    except PackageNotFoundError:
-        ours = __version__
+    """Major and minor of the package and of the library are the same."""
     theirs = lib.ouro_version().decode()
-    if ours.split(".")[:2] != theirs.split(".")[:2]:
+    if __version__.split(".")[:2] != theirs.split(".")[:2]:
         raise RuntimeError(
             f"Ouroboros version mismatch: library is {theirs}, pyouroboros is "
-            f"{ours}; install both from the same release")
+            f"{__version__}; install both from the same release")
 
 
 _declare()
