@@ -293,6 +293,7 @@ func TestNeighboursDisconnectAndConnectAgain(t *testing.T) {
 // pingsAgain pings until all pings of one run are answered.
 func (m *member) pingsAgain(t testing.TB, name string) {
 	t.Helper()
+	m.know(t, name)
 	host.Eventually(t, m.name+" pings "+name, func() bool {
 		return all5.MatchString(m.Run(t, "oping", "-n", name, "-c", "5", "-i", "5ms").Stdout)
 	})
