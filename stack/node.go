@@ -78,6 +78,8 @@ type Config struct {
 	// node is for. Only a node that has one starts bound programs on demand:
 	// without sockets they could not reach it.
 	Dir string
+	// NoPrograms is for a node with sockets whose process may start none.
+	NoPrograms bool
 	// Env are variables, NAME=value, for programs started on demand.
 	Env []string
 
@@ -142,7 +144,10 @@ func start(cfg Config, build func(*slog.Logger) func(irm.IPCPType, ipcp.Identity
 		Version:      ouroboros.Version,
 		Dir:          cfg.Dir,
 	}
-	if cfg.Dir != "" {
+	switch {
+	case cfg.NoPrograms:
+		rc.Starter = noPrograms{}
+	case cfg.Dir != "":
 		rc.Starter = &registry.OSStarter{Log: cfg.Logger, Dir: cfg.Dir, Env: cfg.Env}
 	}
 	r, err := registry.New(rc)
@@ -152,6 +157,14 @@ func start(cfg Config, build func(*slog.Logger) func(irm.IPCPType, ipcp.Identity
 	}
 	n.registry, n.Service = r, r
 	return n, nil
+}
+
+// noPrograms starts none.
+type noPrograms struct{}
+
+func (noPrograms) Start(context.Context, []string, uint32, uint32, func(error)) (int, error) {
+	return 0, errno.New(errno.Perm, "this node is in a sandbox, and starts no programs").
+		Next("start the program by other means, as a service of its own, or run the daemon without sandbox")
 }
 
 // newPort is the fabric's way to carry a ring over a flow. The node waits for

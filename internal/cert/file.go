@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"ouroboros/internal/errno"
 )
@@ -73,9 +74,16 @@ func writeFile(f output, replace bool) (err error) {
 		return err
 	}
 	defer os.Remove(t.Name())
-	_, err = t.Write(f.data)
+	mode := f.mode
+	if gid, ok := readers(f); ok {
+		err = t.Chown(-1, gid)
+		mode |= 0o040
+	}
 	if err == nil {
-		err = t.Chmod(f.mode)
+		_, err = t.Write(f.data)
+	}
+	if err == nil {
+		err = t.Chmod(mode)
 	}
 	if err == nil {
 		err = t.Sync()
@@ -90,6 +98,23 @@ func writeFile(f output, replace bool) (err error) {
 		return os.Rename(t.Name(), f.path)
 	}
 	return os.Link(t.Name(), f.path)
+}
+
+// readers gives the group that may read a private key besides its owner: when
+// root makes it, that of the security directory, so that a daemon that is not
+// root can use a key, and cannot change it. There is none for the keys of
+// authorities, which no daemon needs.
+func readers(f output) (gid int, ok bool) {
+	side := filepath.Dir(filepath.Dir(f.path))
+	if f.mode != secretMode || os.Geteuid() != 0 || filepath.Base(side) == authorities {
+		return 0, false
+	}
+	fi, err := os.Stat(filepath.Dir(side))
+	if err != nil {
+		return 0, false
+	}
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	return int(st.Gid), ok && st.Gid != 0
 }
 
 // makeDir makes a directory. The private keys of authorities lie in one that

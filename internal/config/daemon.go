@@ -18,6 +18,12 @@ func (d *decoder) daemon(f *File, e *entry) {
 		word("log_format", "a format", []string{"text", "json"}, oneOf("text", "json"), &c.LogFormat).spelled("log-format"),
 		absolute("runtime_dir", "the runtime directory", &c.RuntimeDir).spelled("runtime-dir"),
 		d.securityDir(f, "security_dir"),
+		{name: "user", read: func(d *decoder, e *entry) {
+			p, ok := d.user(e, "a string: the user whom a daemon of root becomes")
+			if ok {
+				c.User = p.Name
+			}
+		}},
 		integer("clock_slack", clockSlack, &c.ClockSlack).spelled("clock-slack"),
 	})
 	if c.StateFile != "" && !c.Keep {

@@ -35,6 +35,7 @@ type Daemon struct {
 	HasLevel   bool
 	LogFormat  string // "text", "json"; empty = not said
 	RuntimeDir string // empty = not said
+	User       string // that a daemon of root becomes; empty = it stays root
 	ClockSlack int    // ms that the clock of another node may be ahead; 0 = not said
 }
 
@@ -48,6 +49,7 @@ type Security struct {
 	CACert, Untrusted, Revoked string
 	// What is demanded of clients and servers where a name leaves it to the node.
 	ServerDemand, ClientDemand irm.Demand
+	Sandbox                    bool // the daemon writes nowhere but to its own directories, and starts no programs
 }
 
 // Limits is the table [limits]. Zero means the node's own limit.

@@ -25,16 +25,7 @@ func (d *decoder) service(f *File, e *entry) {
 		}),
 		{name: "args", read: func(d *decoder, e *entry) { args, argsAt = d.arguments(e) }},
 		{name: "user", read: func(d *decoder, e *entry) {
-			if e.value.kind != aString {
-				d.want(e, e.value, "a string: the user whom programs are started as")
-				return
-			}
-			p, ok := d.principal(e.value)
-			if ok && p.Group {
-				d.fail(e.value.span, "", "\"user\" cannot be the group %q: expected a user", p.Name)
-				return
-			}
-			if ok {
+			if p, ok := d.user(e, "a string: the user whom programs are started as"); ok {
 				n.User = &p
 			}
 		}},
@@ -80,6 +71,20 @@ func (d *decoder) service(f *File, e *entry) {
 		d.warn(u.span, "add args", "\"user\" has no effect in [name.%s]: none of its programs is started on demand", quoteKey(e.name))
 	}
 	f.Names = append(f.Names, n)
+}
+
+// user reads a key with a user.
+func (d *decoder) user(e *entry, want string) (Principal, bool) {
+	if e.value.kind != aString {
+		d.want(e, e.value, want)
+		return Principal{}, false
+	}
+	p, ok := d.principal(e.value)
+	if ok && p.Group {
+		d.fail(e.value.span, "", "\"user\" cannot be the group %q: expected a user", p.Name)
+		return p, false
+	}
+	return p, ok
 }
 
 // arguments reads args: a string is split at blanks, an array of strings is

@@ -12,6 +12,7 @@ func (d *decoder) security(f *File, e *entry) {
 		absolute("revoked", "the directory of revoked certificates", &c.Revoked),
 		demand("server_demand", &c.ServerDemand),
 		demand("client_demand", &c.ClientDemand),
+		boolean("sandbox", &c.Sandbox),
 	})
 }
 

@@ -16,9 +16,10 @@ untrusted = "/etc/between"
 revoked = "/etc/revoked"
 server_demand = "encryption"
 client_demand = "both"
+sandbox = true
 `))
 	want := Security{Dir: "/etc/x", CACert: "/etc/ca", Untrusted: "/etc/between", Revoked: "/etc/revoked",
-		ServerDemand: irm.DemandEncryption, ClientDemand: irm.DemandBoth}
+		ServerDemand: irm.DemandEncryption, ClientDemand: irm.DemandBoth, Sandbox: true}
 	if err != nil || f.Security != want {
 		t.Errorf("%+v, %v", f, err)
 	}
@@ -29,6 +30,9 @@ client_demand = "both"
 		"[security]\nclient_demand = true":                                   "a demand",
 		"[security]\ndir = \"/a\"\n[daemon]\nsecurity_dir = \"/a\"":          "given twice",
 		"[daemon]\nsecurity_dir = \"/a\"\n[security]\ndir = \"/b\"":          "keep one of them",
+		"[security]\nsandbox = 1":                                            "true or false",
+		"[daemon]\nuser = \"@staff\"":                                        "expected a user",
+		"[daemon]\nuser = 1":                                                 "a daemon of root becomes",
 		"[name.x]\nserver_demand = \"never\"":                                "a demand",
 		"[name.x]\nallow = \"alice\"":                                        "an array of strings",
 		"[name.x]\nallow = []":                                               "is empty",

@@ -33,15 +33,44 @@ func (p Principal) ID() (uint32, error) {
 
 // account gives the number and the first group of a user.
 func (p Principal) account() (uid, gid uint32, err error) {
-	if uid, err = p.ID(); err != nil {
-		return 0, 0, err
+	a, err := p.Account()
+	return a.UID, a.GID, err
+}
+
+// Account is a user with what a process of it has.
+type Account struct {
+	UID, GID uint32
+	Groups   []uint32 // all of them
+	Name     string
+	Home     string
+}
+
+// Account looks the user up.
+func (p Principal) Account() (a Account, err error) {
+	if a.UID, err = p.ID(); err != nil {
+		return a, err
 	}
-	u, err := user.LookupId(strconv.Itoa(int(uid)))
+	u, err := user.LookupId(strconv.Itoa(int(a.UID)))
 	if err != nil {
-		return 0, 0, fmt.Errorf("there is no user %s here", p.Name)
+		return a, fmt.Errorf("there is no user %s here", p.Name)
 	}
 	n, err := strconv.ParseUint(u.Gid, 10, 32)
-	return uid, uint32(n), err
+	if err != nil {
+		return a, err
+	}
+	a.GID, a.Name, a.Home = uint32(n), u.Username, u.HomeDir
+	groups, err := u.GroupIds()
+	if err != nil {
+		groups = []string{u.Gid}
+	}
+	for _, g := range groups {
+		n, err := strconv.ParseUint(g, 10, 32)
+		if err != nil {
+			return a, err
+		}
+		a.Groups = append(a.Groups, uint32(n))
+	}
+	return a, nil
 }
 
 // CheckUsers looks whether the users and groups exist that the configuration

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"ouroboros"
-	"ouroboros/internal/cert"
 	"ouroboros/internal/config"
 	"ouroboros/internal/errno"
 	"ouroboros/internal/registry"
@@ -32,6 +33,7 @@ type Daemon struct {
 	file    *config.File
 	log     *slog.Logger
 	level   *slog.LevelVar
+	places  places
 
 	notify *notifier
 	node   *stack.Node
@@ -43,9 +45,12 @@ type Daemon struct {
 func (d *Daemon) Run(ctx context.Context, tune <-chan os.Signal) (err error) {
 	d.notify = newNotifier(d.log)
 	files := raiseFiles()
+	d.sayConfined()
 
-	path, chosen := d.directory()
-	dir, err := rundir.Claim(path)
+	if d.places.Dir == "" {
+		d.places = d.findPlaces()
+	}
+	dir, err := rundir.Claim(d.places.Dir)
 	if err != nil {
 		return err
 	}
@@ -63,12 +68,8 @@ func (d *Daemon) Run(ctx context.Context, tune <-chan os.Signal) (err error) {
 	}
 	var store registry.Store
 	memory := "forget"
-	if d.file.Daemon.Keep {
-		path := d.file.Daemon.StateFile
-		if path == "" {
-			path = statePath(dir.Path, chosen)
-		}
-		s, err := openState(path)
+	if d.places.State != "" {
+		s, err := openState(d.places.State)
 		if err != nil {
 			return err
 		}
@@ -84,11 +85,12 @@ func (d *Daemon) Run(ctx context.Context, tune <-chan os.Signal) (err error) {
 
 	d.node, err = stack.New(stack.Config{
 		Logger: d.log, Limits: nodeLimits(d.file.Limits), Store: store,
-		Dir: dir.Path, SecurityDir: d.securityDir(), Demands: demands(d.file),
+		Dir: dir.Path, SecurityDir: d.places.Security, Demands: demands(d.file),
 		Trust: stack.TrustDirs{
 			Authorities: d.file.Security.CACert, Intermediates: d.file.Security.Untrusted, Revoked: d.file.Security.Revoked,
 		},
 		ClockSlack: time.Duration(d.slack()) * time.Millisecond,
+		NoPrograms: d.sandboxed(),
 	})
 	if err != nil {
 		return err
@@ -182,17 +184,13 @@ func (d *Daemon) directory() (path string, chosen bool) {
 	case d.file.Daemon.RuntimeDir != "":
 		path = d.file.Daemon.RuntimeDir
 	default:
-		return "", false
+		// That of a service manager, which is the place for all who look.
+		if dir := os.Getenv("RUNTIME_DIRECTORY"); filepath.IsAbs(dir) && !strings.Contains(dir, ":") {
+			path = dir
+		}
+		return path, false
 	}
 	return path, true
-}
-
-// securityDir is where the security files of names are by default.
-func (d *Daemon) securityDir() string {
-	if d.file.Security.Dir != "" {
-		return d.file.Security.Dir
-	}
-	return cert.DefaultDir()
 }
 
 // demands are what the node demands where a name leaves it to the node.

@@ -57,6 +57,13 @@ func Main(args []string) int {
 	for _, w := range file.Warnings {
 		d.log.Warn(w.Error())
 	}
+	if err := d.settle(); err != nil {
+		fmt.Fprintf(os.Stderr, "irmd: %v\n", err)
+		return 1
+	}
+	if err := hide(); err != nil {
+		d.log.Warn("other processes of this user can read the daemon's memory", "err", err)
+	}
 
 	stop := make(chan os.Signal, 2)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)

@@ -17,7 +17,9 @@ type Options struct {
 	Format     string      // "text", "json"; empty = not said
 	RuntimeDir string      // empty = not said
 	ClockSlack int         // in ms; 0 = not said
-	Check      bool        // read the configuration and stop
+	User       string      // that a daemon of root becomes; empty = not said
+	Sandbox    bool
+	Check      bool // read the configuration and stop
 	Version    bool
 	Help       bool
 }
@@ -40,6 +42,10 @@ foreground and ends on SIGTERM or SIGINT.
                        $XDG_RUNTIME_DIR/ouroboros, else /tmp/ouroboros-UID
   --clock-slack MS     by how many milliseconds another node's clock may be
                        ahead, 1 to 20000 (default: 100)
+  --user USER          started as root, become this user and keep of root's
+                       rights only that to send and receive Ethernet frames
+  --sandbox            write to no directories but the daemon's own, and start
+                       no programs (needs Linux 5.13)
   --version            print the version and stop
   --help               print this and stop
 
@@ -68,6 +74,8 @@ var options = []struct {
 	{"--log-format", "text or json"},
 	{"--runtime-dir", "a directory"},
 	{"--clock-slack", "milliseconds, 1 to 20000"},
+	{"--user", "the name or number of a user"},
+	{"--sandbox", ""},
 	{"--version", ""},
 	{"--help", ""},
 }
@@ -125,6 +133,10 @@ func ParseOptions(args []string) (Options, error) {
 				return o, usageError(fmt.Sprintf("%s cannot be %q: it is %s", word, value, wants))
 			}
 			o.ClockSlack = n
+		case "--user":
+			o.User = value
+		case "--sandbox":
+			o.Sandbox = true
 		case "--version":
 			o.Version = true
 			return o, nil

@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(asDaemon)
 		os.Exit(Main(os.Args[1:]))
 	}
+	if dir := os.Getenv(sandboxRole); dir != "" {
+		inSandbox(dir)
+		os.Exit(0)
+	}
 	if os.Getenv(asClient) != "" {
 		c, err := ouroboros.Open("")
 		if err == nil {

@@ -23,7 +23,7 @@ func openState(path string) (*state, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, cannotKeep(path, err)
 	}
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	f, err := os.OpenFile(path+lockEnding, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, cannotKeep(path, err)
 	}
@@ -42,6 +42,9 @@ func cannotKeep(path string, err error) error {
 	return errno.New(errno.Of(errno.Number(err)), "cannot keep the state in %s: %v", path, err).
 		Next("choose another state_file in [daemon] of the configuration, or state = \"forget\"")
 }
+
+// lockEnding makes the name of a state's lock file from its own.
+const lockEnding = ".lock"
 
 // Close gives the file to whoever comes next. The lock file stays: removing
 // it would let two daemons lock two files of one name.

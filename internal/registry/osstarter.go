@@ -22,7 +22,9 @@ import (
 // OSStarter starts programs as processes of the host.
 //
 //	user          that of whoever bound the program, with its groups, when the
-//	              daemon is root; the daemon's own otherwise
+//	              daemon is root; the daemon's own otherwise, also for what root
+//	              has bound
+//	rights        none but those of the user, whatever the daemon has
 //	environment   PATH HOME USER LOGNAME SHELL LANG TMPDIR XDG_RUNTIME_DIR of
 //	              that user, and OUROBOROS_RUNTIME_DIR
 //	directory     the user's home, or / when that cannot be entered
@@ -51,6 +53,9 @@ func (s *OSStarter) Start(ctx context.Context, argv []string, uid, gid uint32, e
 	log = log.With("program", argv[0])
 	if err := ctx.Err(); err != nil {
 		return 0, err
+	}
+	if own := os.Geteuid(); own != 0 && uid == 0 {
+		uid, gid = uint32(own), uint32(os.Getegid()) // root manages it; a user has fewer rights
 	}
 	who := lookupUser(uid)
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -81,6 +86,9 @@ func (s *OSStarter) Start(ctx context.Context, argv []string, uid, gid uint32, e
 		// that thread waits for it.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
+		// What this thread starts would inherit them. A kernel that does not
+		// know of them has none to inherit.
+		unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 		if err := cmd.Start(); err != nil {
 			started <- err
 			return
