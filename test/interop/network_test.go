@@ -65,6 +65,7 @@ type network struct {
 	kind  string // of the layer
 	hosts []*member
 	lines []*line
+	early func(m *member) // called with each host that has become a member; or nil
 }
 
 // line is a cable and the layer over it.
@@ -267,6 +268,9 @@ func (n *network) join(t testing.TB, parameters ...string) {
 			}
 		}
 		in = append(in, m)
+		if n.early != nil {
+			n.early(m)
+		}
 	}
 }
 
@@ -382,6 +386,7 @@ type shown struct {
 		Counters map[string]float64
 	}
 	Directory struct {
+		Counters map[string]float64
 		Contacts []struct{ Address string }
 		Values   []struct {
 			Hash      string
