@@ -127,6 +127,9 @@ type world struct {
 	relay  *relay.Relay // nil when a cable joins them
 	client host.Node
 	server host.Node
+
+	arguments []string            // of daemons of ours
+	files     []host.SecurityFile // of references, from their start on
 }
 
 // Names that both hosts resolve to the server. Those that are not served are
@@ -185,9 +188,9 @@ func (w *world) start(t testing.TB) {
 func (w *world) node(t testing.TB, who string, s *netns.Space) host.Node {
 	t.Helper()
 	if who == reference {
-		return host.StartReference(t, s)
+		return host.StartReference(t, s, w.files...)
 	}
-	return host.StartAt(t, s)
+	return host.StartAt(t, s, w.arguments...)
 }
 
 func (w *world) bootstrap(t testing.TB, n host.Node, s *netns.Space) {
