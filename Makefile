@@ -105,11 +105,20 @@ bench:
 soak:
 	OUROBOROS_SOAK=1 OUROBOROS_ROUNDS=$(ROUNDS) $(GO) test -count 1 -timeout 60m -v ./test ./test/interop
 
-# The pages of irm come from its grammar, the others from docs/commands.
+# The pages of irm come from its grammar, the others from docs/commands. A page
+# of the C library is found by each of the names in its first line.
+namesof = sed -n '/^\# NAME/{n;n;s/ - .*//;s/,//g;p;}' $(1)
+
 man:
 	@mkdir -p $(MANDIR)
 	@set -e; for page in docs/commands/*.[1-8].md; do \
 		$(GO) tool go-md2man -in "$$page" -out $(MANDIR)/$$(basename "$$page" .md); \
+	done
+	@set -e; for page in docs/commands/*.3.md; do \
+		own=$$(basename $$page .3.md); \
+		for name in $$($(call namesof,$$page)); do \
+			[ $$name = $$own ] || echo ".so man3/$$own.3" > $(MANDIR)/$$name.3; \
+		done; \
 	done
 	@$(GO) run ./cmd/irm help --man > $(MANDIR)/irm.1
 
@@ -186,6 +195,9 @@ uninstall:
 	@for page in docs/commands/*.[1-8].md; do page=$${page%.md}; \
 		rm -f $(DESTDIR)$(mandir)/man$${page##*.}/$$(basename $$page); \
 	done
+	@for page in docs/commands/*.3.md; do for name in $$($(call namesof,$$page)); do \
+		rm -f $(DESTDIR)$(mandir)/man3/$$name.3; \
+	done; done
 	rm -f $(DESTDIR)$(mandir)/man1/irm.1
 	rm -f $(DESTDIR)$(sysconfdir)/ouroboros/irmd.toml.example
 	rm -rf $(DESTDIR)$(docdir)

@@ -22,7 +22,7 @@ PUBLIC const struct calls ouroboros_calls = {
 
 	ouro_flow_fd, ouro_fset_fd, ouro_alloc_start, ouro_accept_start, ouro_join_start, ouro_write_start,
 	ouro_finish, ouro_cancel, ouro_flow_wait, ouro_next_len, ouro_flow_mtu, ouro_on_interrupt,
-	ouro_strerror, ouro_errname,
+	ouro_signals_on_stack, ouro_strerror, ouro_errname,
 
 	irm_create_ipcp, irm_destroy_ipcp, irm_bootstrap_ipcp, irm_enroll_ipcp, irm_connect_ipcp,
 	irm_disconnect_ipcp, irm_bind_program, irm_unbind_program, irm_bind_process, irm_unbind_process,

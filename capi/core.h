@@ -137,6 +137,7 @@ struct calls {
 	ssize_t (*ouro_next_len)(int);
 	ssize_t (*ouro_flow_mtu)(int);
 	void (*ouro_on_interrupt)(int (*)(void));
+	void (*ouro_signals_on_stack)(bool);
 	const char *(*ouro_strerror)(int);
 	const char *(*ouro_errname)(int);
 

@@ -186,6 +186,14 @@ PUBLIC void ouro_on_interrupt(int (*ask)(void))
 		c->ouro_on_interrupt(ask);
 }
 
+PUBLIC void ouro_signals_on_stack(bool yes)
+{
+	const struct calls *c = ouroboros_load();
+
+	if (c != NULL)
+		c->ouro_signals_on_stack(yes);
+}
+
 PUBLIC const char *ouro_version(void)
 {
 	return OUROBOROS_VERSION_STRING;
