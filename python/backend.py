@@ -6,8 +6,9 @@ the C compiler that Go needs for this: no other package, no headers of Python.
 The wheel is for every CPython from 3.8 on.
 
 The Go sources are those around this directory, or in src/ of a source
-distribution, or where OUROBOROS_SOURCE says. Without them, or without Go, the
-wheel goes without a library, if the system has one.
+distribution, or where OUROBOROS_SOURCE says. OUROBOROS_LIBRARY names a library
+that is ready; without it, and without the sources or Go, the wheel goes without
+one, if the system has one.
 """
 
 import base64
@@ -66,6 +67,10 @@ def source() -> Optional[Path]:
 
 def build_library(to: Path) -> None:
     """Makes the library in a directory, unless the system's is to do."""
+    ready = os.environ.get("OUROBOROS_LIBRARY")
+    if ready:
+        shutil.copy(ready, str(to / LIBRARY))
+        return
     tree, go = source(), shutil.which("go")
     if tree and go:
         env = dict(os.environ, CGO_ENABLED="1")
