@@ -4,6 +4,7 @@
 # make fuzz       every fuzz target for FUZZTIME (5s)
 # make check      all of it, as a bare machine does: scripts/check
 # make bench      benchmarks, into the terminal
+# make bench-c    what a message costs a C program
 # make soak       the long tests: kill, restart and flood, ROUNDS (200) times
 # make demo       a recursive network of three nodes: see README.md
 # make man        manual pages into build/man
@@ -49,7 +50,7 @@ includedir = $(PREFIX)/include
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 SBIN     := irmd
 
-.PHONY: all build lib install-lib test check demo vet fuzz bench soak man completions install uninstall clean
+.PHONY: all build lib install-lib test check demo vet fuzz bench bench-c soak man completions install uninstall clean
 
 all: build
 
@@ -100,6 +101,14 @@ fuzz:
 bench:
 	$(GO) run ./test/bench
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# The same for C programs: docs/performance.md, section "C and Python".
+bench-c: build lib
+	$(CC) -O2 -Wall -Iinclude capi/bench/bench.c -o build/bench-c -L$(LIBOUT) -louroboros-dev -louroboros-irm
+	@set -e; dir=$$(mktemp -d); export OUROBOROS_RUNTIME_DIR=$$dir; bin/irmd --stdout > $$dir/log & \
+		daemon=$$!; trap 'kill $$daemon; rm -rf '$$dir EXIT; \
+		until OUROBOROS_RUNTIME_DIR=$$dir bin/irm status > /dev/null 2>&1; do sleep 0.1; done; \
+		OUROBOROS_RUNTIME_DIR=$$dir LD_LIBRARY_PATH=$(LIBOUT) build/bench-c
 
 # What scripts/check does a few times, ROUNDS times.
 soak:
