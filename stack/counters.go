@@ -24,6 +24,7 @@ func (g *guards) counters() map[string]uint64 {
 		"crypt_opened_later":   s.Later.Load(),
 		"crypt_refused":        s.Refused.Load(),
 		"crypt_short":          s.Short.Load(),
+		"crypt_repeated":       s.Repeated.Load(),
 		"crypt_key_changes":    s.Epochs.Load(),
 
 		"frcp_sent":             f.Sent.Load(),

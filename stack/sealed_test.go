@@ -296,6 +296,38 @@ func TestForgeriesAreCountedAndDoNoHarm(t *testing.T) {
 	})
 }
 
+// Somebody on the way records a raw flow, and plays it to both ends.
+func TestWhatIsRepeatedOrSentBackIsNotReceived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var recorded []*packet.Buffer
+		e := sealedEnds(t, raw(0), wire.AES256GCM, 5, func(b *packet.Buffer) bool {
+			recorded = append(recorded, b.Clone())
+			return false
+		})
+		const n = 200
+		for i := range n {
+			e.write(0, fmt.Sprint("message ", i))
+			e.users[1].wait(i + 1)
+			for to := range 2 {
+				for _, b := range recorded[max(0, len(recorded)-20):] {
+					flow.SendOrDrop(e.wires[1-to], []*packet.Buffer{b.Clone()})
+				}
+			}
+		}
+		synctest.Wait()
+		for i := range 2 {
+			if got := len(e.users[i].wait(0)); got != i*n {
+				t.Errorf("end %d received %d messages", i, got)
+			}
+			if k := e.nodes[i].counters(); k["crypt_repeated"] < n*15 || k["crypt_key_changes"] < 3 {
+				t.Errorf("end %d: %d repeated, %d key changes", i, k["crypt_repeated"], k["crypt_key_changes"])
+			}
+		}
+		packet.ReleaseAll(recorded)
+		e.end(t)
+	})
+}
+
 func TestAFlowThatCannotBeSealedIsNotMade(t *testing.T) {
 	g := &guards{}
 	a, _ := flow.NewPipe(flow.PipeOptions{})

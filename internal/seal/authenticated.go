@@ -3,7 +3,6 @@ package seal
 import (
 	"crypto/cipher"
 	"crypto/rand"
-	"encoding/binary"
 	"sync"
 	"sync/atomic"
 
@@ -24,9 +23,9 @@ const (
 type epoch struct {
 	number uint64
 	keys   [keys]cipher.AEAD
-	phase  byte   // of what is sealed, in its place
-	hi     uint32 // the start of the IVs: 31 bits,
-	lo     uint64 // and 64
+	phase  byte     // of what is sealed, in its place
+	start  position // of the IVs
+	last   position // where those of the epoch before started
 
 	_    [64]byte // the count changes, what is above is read by both directions
 	used atomic.Uint64
@@ -47,6 +46,7 @@ type authenticated struct {
 	hint    [2]uint64      // number of the epoch that opened the last packet of each phase
 	spare   *packet.Buffer // while a batch is opened
 	search  search
+	memory  [2]memory // of the present epoch and the one before, by their last bit
 }
 
 func newAuthenticated(u suite, c Config) *authenticated {
@@ -68,20 +68,24 @@ func (a *authenticated) nextKey() (k cipher.AEAD) {
 func (a *authenticated) begin(e *epoch) {
 	var start [aeadIV]byte
 	rand.Read(start[:])
-	e.hi, e.lo = binary.BigEndian.Uint32(start[:]), binary.BigEndian.Uint64(start[4:])
+	e.start = positionOf(start[:])
+	if e.number == 0 {
+		e.last = e.start
+	}
 	e.phase = byte(e.number&1) << 7
 	a.epoch.Store(e)
 }
 
-// move goes from one epoch to a later one, unless somebody else has gone
-// already.
-func (a *authenticated) move(from *epoch, by int) {
+// move goes to an epoch, unless the end is there already, or farther.
+func (a *authenticated) move(to uint64) {
 	a.moving.Lock()
 	defer a.moving.Unlock()
-	if a.epoch.Load() != from {
+	from := a.epoch.Load()
+	if from == nil || from.number >= to {
 		return
 	}
-	e := &epoch{number: from.number + uint64(by)}
+	by := int(to - from.number)
+	e := &epoch{number: to, last: from.start}
 	for i := range e.keys {
 		if old := i + by; old < keys {
 			e.keys[i] = from.keys[old]
@@ -121,7 +125,7 @@ func (a *authenticated) seal(batch []*packet.Buffer) (sealed int) {
 			sealed++
 		}
 		if end >= a.most {
-			a.move(e, 1)
+			a.move(e.number + 1)
 		}
 	}
 	return sealed
@@ -133,14 +137,7 @@ func (e *epoch) seal(b *packet.Buffer, slot uint64) {
 	b.Append(tag)
 	p := b.Bytes()
 	iv, plain := p[:aeadIV], p[aeadIV:len(p)-tag]
-	lo := e.lo + slot
-	hi := e.hi
-	if lo < slot {
-		hi++
-	}
-	binary.BigEndian.PutUint32(iv, hi)
-	binary.BigEndian.PutUint64(iv[4:], lo)
-	iv[0] = iv[0]&0x7f | e.phase
+	e.start.plus(slot).put(iv, e.phase)
 	e.keys[now].Seal(plain[:0], iv, plain, nil)
 }
 
@@ -154,23 +151,40 @@ func (a *authenticated) open(b *packet.Buffer) verdict {
 		return closed
 	}
 	p := b.Bytes()
+	iv, phase := positionOf(p), p[0]>>7
+	if a.own(e, iv) {
+		return repeated
+	}
 	a.prepare(len(p) - aeadIV - tag)
-	phase := p[0] >> 7
 	at, ok := a.find(e, p, a.hint[phase]+now-e.number)
 	if !ok {
 		return refused
 	}
-	b.Swap(a.spare)
 	a.search.stop()
-	a.hint[phase] = e.number + uint64(at) - now
+	number := e.number + uint64(at) - now
+	if !a.memory[number&1].fresh(number, iv) {
+		return repeated
+	}
+	b.Swap(a.spare)
+	a.hint[phase] = number
 	switch at {
 	case before:
 		return earlier
 	case now:
 		return current
 	}
-	a.move(e, at-now)
+	a.move(number)
 	return later
+}
+
+// own reports whether an IV is one of our own: the packet has come back.
+func (a *authenticated) own(e *epoch, iv position) bool {
+	for _, start := range [...]position{e.start, e.last} {
+		if d, ok := iv.since(start); ok && d >= 0 && uint64(d) < a.most {
+			return true
+		}
+	}
+	return false
 }
 
 // find opens p into the spare buffer and gives the place of the key, beginning
@@ -218,7 +232,7 @@ func (a *authenticated) opened(n uint64) {
 	a.dropSpare()
 	e := a.epoch.Load()
 	if e != nil && n > 0 && e.used.Add(n) >= a.most {
-		a.move(e, 1)
+		a.move(e.number + 1)
 	}
 }
 

@@ -16,11 +16,10 @@
 //
 // The key of a flow is always 32 bytes, of which a cipher takes the first as
 // many as it needs. There is no associated data and no packet number, and both
-// directions use the same key: what is sealed says that one of the two ends
-// wrote it, and not when, nor which. Who needs more asks for a flow that is in
-// order: a repeated or reflected packet fails at its number there. An empty
-// packet is a keep-alive and travels as it is. With CTR a packet that was
-// changed, or sealed under another key, opens to other bytes and nobody notices.
+// directions use the same key: the format says that one of the two ends wrote a
+// packet, and not when, nor which. What we add is below. An empty packet is a
+// keep-alive and travels as it is. With CTR a packet that was changed, or sealed
+// under another key, opens to other bytes and nobody notices.
 //
 // Sealing and opening happen in the head and tail room of the buffer, or in a
 // buffer that takes its place: nothing is copied, nothing allocated.
@@ -53,8 +52,8 @@
 // refuses nothing that arrives in order up to a loss of 45 %, where with 2^20 it
 // refuses some from 25 % on.
 //
-// Repetitions of old packets, which anybody on the way can send, therefore move
-// an end by one epoch at most: what opens under e-1 is not counted. Keys e+1 and
+// Repetitions of packets of a peer whose repetitions are not noticed, see below,
+// therefore move an end by one epoch at most: what opens under e-1 is not counted. Keys e+1 and
 // e+2 are made before they are needed, and e-1 is kept until the next move. A
 // forged packet costs at most four failed authentications and changes nothing.
 // When many in a row are refused, the peer may be far ahead, since its packets
@@ -78,6 +77,16 @@
 // one of its IVs falls among ours.
 //
 // An IV so tells an observer what he sees anyway, how many packets have passed.
+//
+// # Repetitions
+//
+// IVs that count are numbers of packets, too, and the tag guards them. So with an
+// AEAD an end of ours remembers which of the latest 16384 packets of an epoch it
+// has opened, and opens none a second time; and it knows its own IVs, so a packet
+// that is sent back to it is dropped. Nobody has to say that he counts: IVs that
+// are drawn at random are never near each other. From a peer that draws them, as
+// the C implementation, a repeated packet is opened again; on a flow that is in
+// order its number there gives it away.
 //
 // # Secrets
 //

@@ -26,13 +26,14 @@ type Config struct {
 
 // Counters of one flow or of many, in packets.
 type Counters struct {
-	Sealed  atomic.Uint64
-	Opened  atomic.Uint64
-	Earlier atomic.Uint64 // of those opened, under the key of the epoch before
-	Later   atomic.Uint64 // of those opened, under a key that this end had not come to
-	Refused atomic.Uint64 // received, and nothing that the peer has sealed
-	Short   atomic.Uint64 // received, and too short for that
-	Epochs  atomic.Uint64 // changes of the key
+	Sealed   atomic.Uint64
+	Opened   atomic.Uint64
+	Earlier  atomic.Uint64 // of those opened, under the key of the epoch before
+	Later    atomic.Uint64 // of those opened, under a key that this end had not come to
+	Refused  atomic.Uint64 // received, and nothing that the peer has sealed
+	Short    atomic.Uint64 // received, and too short for that
+	Repeated atomic.Uint64 // received again, or back
+	Epochs   atomic.Uint64 // changes of the key
 }
 
 // Sealer is one end of a flow. Its methods may be called from any goroutine.
@@ -61,6 +62,7 @@ type verdict uint8
 const (
 	closed verdict = iota // nobody wants to know
 	refused
+	repeated
 	earlier // opened, under the key before the present one
 	current
 	later // opened, under a key that has become the present one
@@ -127,7 +129,7 @@ func (s *Sealer) Open(batch []*packet.Buffer) (good int) {
 		}
 		v := s.open(b)
 		n[v]++
-		if v <= refused || b.Len() == 0 {
+		if v <= repeated || b.Len() == 0 {
 			b.Release()
 			continue
 		}
@@ -140,6 +142,7 @@ func (s *Sealer) Open(batch []*packet.Buffer) (good int) {
 	add(&c.Earlier, n[earlier])
 	add(&c.Later, n[later])
 	add(&c.Refused, n[refused])
+	add(&c.Repeated, n[repeated])
 	add(&c.Short, short)
 	return good
 }

@@ -96,7 +96,7 @@ func TestPacketsOfTheCImplementation(t *testing.T) {
 			case *authenticated:
 				e := m.epoch.Load()
 				e.used.Store(0)
-				e.hi, e.lo = binary.BigEndian.Uint32(first), binary.BigEndian.Uint64(first[4:])
+				e.start = positionOf(first)
 			case *counterMode:
 				m.hi, m.lo = binary.BigEndian.Uint64(first), binary.BigEndian.Uint64(first[8:])
 			}
