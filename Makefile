@@ -1,5 +1,6 @@
 # make            all commands into bin/
 # make lib        the C library into build/lib; needs a C compiler
+# make python     the Python package, a wheel, into build; needs the same
 # make test       vet, and all tests with the race detector
 # make fuzz       every fuzz target for FUZZTIME (5s)
 # make check      all of it, as a bare machine does: scripts/check
@@ -12,6 +13,7 @@
 # make clean
 
 GO       ?= go
+PYTHON   ?= python3
 MANDIR   ?= build/man
 PREFIX   ?= /usr/local
 DESTDIR  ?=
@@ -50,7 +52,7 @@ includedir = $(PREFIX)/include
 COMMANDS := $(notdir $(patsubst %/,%,$(dir $(wildcard cmd/*/main.go))))
 SBIN     := irmd
 
-.PHONY: all build lib install-lib test check demo vet fuzz bench bench-c soak man completions install uninstall clean
+.PHONY: all build lib install-lib test check python demo vet fuzz bench bench-c soak man completions install uninstall clean
 
 all: build
 
@@ -73,6 +75,10 @@ lib:
 		ln -sf libouroboros-$$l.so.$(DEVABI) $(LIBOUT)/libouroboros-$$l.so; \
 		ln -sf libouroboros-$$l.so.$(DEVABI) $(LIBOUT)/libouroboros-$$l.so.0.0; \
 	done
+
+# A wheel for every CPython from 3.8 on.
+python:
+	$(PYTHON) python/setup.py bdist_wheel --dist-dir build
 
 vet:
 	$(GO) vet ./...

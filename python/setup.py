@@ -3,8 +3,8 @@
 
     setup.py build                 what is compiled, beside the sources
     setup.py install [--prefix DIR | --user] [--root DIR]
-    setup.py bdist_wheel           a wheel, in dist/
-    setup.py sdist                 the sources, in dist/
+    setup.py bdist_wheel           a wheel, in dist/ or --dist-dir DIR
+    setup.py sdist                 the sources, in the same places
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sysconfig
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Callable
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -56,9 +57,9 @@ def install(args: argparse.Namespace) -> None:
     print(f"installed in {directory}")
 
 
-def dist(build: "callable") -> None:  # type: ignore[valid-type]
-    directory = HERE / "dist"
-    directory.mkdir(exist_ok=True)
+def dist(build: Callable[[str], str], args: argparse.Namespace) -> None:
+    directory = Path(args.dist_dir or HERE / "dist")
+    directory.mkdir(parents=True, exist_ok=True)
     print(directory / build(str(directory)))
 
 
@@ -72,17 +73,17 @@ def main() -> None:
     where.add_argument("--prefix", help="below this directory")
     where.add_argument("--user", action="store_true", help="for this user only")
     p.add_argument("--root", help="below another root, for packagers")
-    commands.add_parser("bdist_wheel")
-    commands.add_parser("sdist")
+    for name in ("bdist_wheel", "sdist"):
+        commands.add_parser(name).add_argument("--dist-dir", help="where to put it (dist)")
     args = parser.parse_args()
     if args.command == "build":
         backend.build_in_place()
     elif args.command == "install":
         install(args)
     elif args.command == "bdist_wheel":
-        dist(backend.build_wheel)
+        dist(backend.build_wheel, args)
     elif args.command == "sdist":
-        dist(backend.build_sdist)
+        dist(backend.build_sdist, args)
     else:
         parser.print_help()
         sys.exit(1)
