@@ -21,6 +21,7 @@ import (
 
 	"ouroboros/internal/netns"
 	"ouroboros/qos"
+	"ouroboros/test/host"
 )
 
 // ciphers are those that flows are measured with, the default first.
@@ -86,7 +87,19 @@ func (w *two) sealed() error {
 		w.row("reliable 1400 B, CPU seconds a GB, "+cipher, fmt.Sprintf("%.2f", l.cpu), fmt.Sprintf("in the clear %.2f", reliable.cpu), l.cpu/reliable.cpu, "")
 		w.row("round trip 64 B, median, "+cipher, us(t), "in the clear "+us(trip), float64(t)/float64(trip), "")
 	}
-	return nil
+	return w.beside("raw 1400 B received, "+ciphers[0], sealedCBR)
+}
+
+// sealedCBR floods an encrypted flow of the C implementation.
+func sealedCBR(t *life, near, far *host.Reference) (string, error) {
+	conf := []byte("kex=X25519\ncipher=" + ciphers[0] + "\n")
+	near.Secure(t, host.SecurityFile{Path: "client/ocbr/enc.conf", Data: conf})
+	far.Secure(t, host.SecurityFile{Path: "server/ocbr/enc.conf", Data: conf})
+	figure, err := cbr(t, near, far)
+	if err == nil && !strings.Contains(far.Log().String(), "Negotiated X25519 + "+ciphers[0]) {
+		err = errors.New("it did not encrypt")
+	}
+	return figure, err
 }
 
 // turns is how often each is measured.
