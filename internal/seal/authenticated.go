@@ -201,7 +201,7 @@ func (a *authenticated) find(e *epoch, p []byte, expected uint64) (at int, ok bo
 			return at, true
 		}
 	}
-	if a.search.missed++; a.search.missed < patience {
+	if a.search.missed++; a.search.missed < patience || a.search.missed%pause != 0 {
 		return 0, false
 	}
 	return a.lookAhead(e, p)

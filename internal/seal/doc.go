@@ -57,7 +57,7 @@
 // e+2 are made before they are needed, and e-1 is kept until the next move. A
 // forged packet costs at most four failed authentications and changes nothing.
 // When many in a row are refused, the peer may be far ahead, since its packets
-// were lost for long: then each costs one derivation more, see search.
+// were lost for long: then it is looked for, see search.
 //
 // With CTR nothing tells, and an end that counted otherwise would read garbage:
 // there the state machine of the C implementation is followed step by step, see

@@ -6,6 +6,8 @@ const (
 	// patience is how many packets in a row may be refused before keys are looked
 	// at that the peer cannot have come to yet, as far as this end knows.
 	patience = 64
+	// pause is how many more for each key that is looked at.
+	pause = 8
 	// farthest is how many epochs ahead a peer is looked for: 2^30 packets.
 	farthest = 1024
 )
@@ -14,9 +16,9 @@ const (
 // that was cut for some seconds is enough: who sends a million packets a second
 // comes to another key each second, whether or not they arrive.
 //
-// Each packet that is refused is tried with one key more. The peer stays with its
-// key for 2^20 packets, so it is found; forged packets cost a bounded time each,
-// and a search that finds nobody begins again.
+// Every few packets that are refused one is tried with one key more. The peer stays
+// with its key for 2^20 packets, so it is found; forged packets cost little more for
+// it, and a search that finds nobody begins again.
 type search struct {
 	missed int    // packets refused in a row
 	chain  *chain // of the next key; nil = not begun
