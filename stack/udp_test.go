@@ -55,6 +55,11 @@ type internet struct{ hosts hostsFile }
 
 func (i *internet) node(t testing.TB) *Node {
 	t.Helper()
+	return i.nodeWith(t, Config{})
+}
+
+func (i *internet) nodeWith(t testing.TB, cfg Config) *Node {
+	t.Helper()
 	build := func(*slog.Logger) func(irm.IPCPType, ipcp.Identity, ipcp.Host) (ipcp.IPCP, error) {
 		return func(kind irm.IPCPType, id ipcp.Identity, host ipcp.Host) (ipcp.IPCP, error) {
 			g, err := ipcp.Start(kind, udp.New(kind, &i.hosts), ipcp.Env{Identity: id, Host: host}, nil)
@@ -64,7 +69,7 @@ func (i *internet) node(t testing.TB) *Node {
 			return g, nil
 		}
 	}
-	n, err := start(Config{}, build)
+	n, err := start(cfg, build)
 	if err != nil {
 		t.Fatal(err)
 	}
