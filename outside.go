@@ -34,6 +34,13 @@ func (o *Outside) Write(f *Flow, p []byte) error {
 // Leave gives the waiting up: the bell is not rung any more.
 func (o *Outside) Leave() { o.o.Leave() }
 
+// KeepIn lets code in another language read and write messages of the flow
+// without a call; see the package ring. Ring is called by it.
+func (f *Flow) KeepIn(m *ring.Foreign) { f.end.KeepIn(m) }
+
+// Ring is described at KeepIn.
+func (f *Flow) Ring() { f.end.Ring() }
+
 // TryRead and TryWrite are Read and Write that do not wait, whatever the flags
 // and time-outs of the flow are: ErrWouldBlock.
 func (f *Flow) TryRead(p []byte) (int, error) { return f.end.TryRead(p, f.readMode()) }

@@ -186,6 +186,19 @@ void leave(const sigset_t *mask)
 		pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
+bool enter_quick(void)
+{
+	if (alive == NULL || *alive == 0 || self.inside)
+		return false;
+	self.inside = 1;
+	return true;
+}
+
+void leave_quick(void)
+{
+	self.inside = 0;
+}
+
 int frame_init(struct frame *fr)
 {
 	if (self.bell == 0) {

@@ -33,6 +33,10 @@ void leave(const sigset_t *mask);
 		result_;                                  \
 	})
 
+/* The same around what needs no Go and no signal mask; false when that cannot be. */
+bool enter_quick(void);
+void leave_quick(void);
+
 /* Prepares the thread for a sleep: 0 or a negative error. */
 int frame_init(struct frame *fr);
 

@@ -1,7 +1,7 @@
 package main
 
 /*
-#include "core.h"
+#include "lane.h"
 */
 import "C"
 
@@ -62,6 +62,7 @@ func core_set_flags(fd C.int, flags C.uint32_t) C.int {
 	if err != nil {
 		return fail(err)
 	}
+	o.flagLane()
 	return 0
 }
 

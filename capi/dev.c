@@ -6,6 +6,7 @@
 
 #define _GNU_SOURCE
 #include "call.h"
+#include "lane.h"
 #include "_cgo_export.h"
 
 #include <ouroboros/dev.h>
@@ -140,6 +141,16 @@ PUBLIC ssize_t flow_read(int fd, void *buf, size_t count)
 		return -EBADF;
 	if (buf == NULL && count > 0)
 		return refuse(-EINVAL, "cannot read into no memory");
+	if (enter_quick()) {
+		bool    ring = false;
+		ssize_t n    = lane_read(fd, buf, count, &ring);
+
+		leave_quick();
+		if (ring)
+			GO(int, (core_ring(fd), 0));
+		if (n >= 0)
+			return n;
+	}
 	return await(look_read, fd, buf, count);
 }
 
@@ -149,6 +160,16 @@ PUBLIC ssize_t flow_write(int fd, const void *buf, size_t count)
 		return refuse(-EINVAL, "cannot write from no memory");
 	if (fd < 0 || fd >= FD_END)
 		return -EBADF;
+	if (enter_quick()) {
+		bool    ring = false;
+		ssize_t n    = lane_write(fd, buf, count, &ring);
+
+		leave_quick();
+		if (ring)
+			GO(int, (core_ring(fd), 0));
+		if (n >= 0)
+			return n;
+	}
 	return await(look_write, fd, (void *) buf, count);
 }
 

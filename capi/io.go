@@ -172,6 +172,15 @@ func core_write(fd C.int, buf unsafe.Pointer, n C.size_t, fr *C.struct_frame) C.
 	return number(len(p), err)
 }
 
+// core_ring wakes the other side of a flow: see lane.c.
+//
+//export core_ring
+func core_ring(fd C.int) {
+	if o, err := look(fd); err == nil {
+		o.Ring()
+	}
+}
+
 //export core_check
 func core_check(fd C.int) C.int {
 	if _, err := look(fd); err != nil {

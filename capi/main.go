@@ -42,7 +42,7 @@ func core_start(asked, answered C.int) {
 			return
 		}
 		shut()
-		ring(int(answered))
+		ringBell(int(answered))
 	}()
 }
 

@@ -78,12 +78,12 @@ func begin(bell C.int, timeout C.int64_t, f func(ctx context.Context, o *op) (in
 		close(o.done)
 		// The number stays valid until finish, which needs what was closed
 		// above; whoever looks at the bell before is told to wait for it.
-		ring(fd)
+		ringBell(fd)
 	}()
 	return C.int(fd)
 }
 
-func ring(fd int) { unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+func ringBell(fd int) { unix.Write(fd, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 func opAt(number C.int) *op {
 	ops.mu.Lock()

@@ -1,16 +1,18 @@
 package main
 
 /*
-#include "core.h"
+#include "lane.h"
 */
 import "C"
 
 import (
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"ouroboros"
 	"ouroboros/internal/errno"
+	"ouroboros/internal/ring"
 )
 
 // The descriptors of a process: small numbers from first on, the lowest that
@@ -48,6 +50,7 @@ func put(f *ouroboros.Flow) (int, error) {
 			flows.low = fd + 1
 			o := &open{Flow: f, fd: fd, gen: flows.gen[fd]}
 			byFlow.Store(f, o)
+			o.openLane()
 			flows.slot[fd].Store(o)
 			flows.mu.Unlock()
 			return fd, nil
@@ -58,6 +61,31 @@ func put(f *ouroboros.Flow) (int, error) {
 	return -1, errno.New(errno.BadFlow, "cannot allocate a flow: this process has %d of them", end-first).
 		Next("deallocate some")
 }
+
+// openLane lets flow_read and flow_write go by Go: see lane.c.
+func (o *open) openLane() {
+	lane := &C.lanes[o.fd]
+	lane.read_only, lane.no_wait, lane.patience = 0, 0, 0
+	o.KeepIn((*ring.Foreign)(unsafe.Pointer(lane)))
+}
+
+// flagLane tells the lane what the flags say.
+func (o *open) flagLane() {
+	lane, flags := &C.lanes[o.fd], o.Flags()
+	lane.read_only, lane.no_wait = 0, 0
+	if flags&ouroboros.AccessMode == ouroboros.ReadOnly {
+		lane.read_only = 1
+	}
+	if flags&ouroboros.NonBlockingRead != 0 {
+		lane.no_wait = 1
+	}
+}
+
+// The two languages have the same layout: else this does not compile.
+const (
+	_ = uint(ring.ForeignSize - C.sizeof_struct_foreign)
+	_ = uint(C.sizeof_struct_foreign - ring.ForeignSize)
+)
 
 // look gives what stands behind a descriptor; errno.BadFlow outside the table.
 func look(fd C.int) (*open, error) {

@@ -1,14 +1,11 @@
 package ring
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // consumer is the reading half of an End. Its positions are private; of the
 // shared words it reads only tail and the records before it.
 type consumer struct {
-	mu sync.Mutex
+	mu lock
 
 	mem       []byte // the ring
 	mask      uint64
@@ -17,18 +14,24 @@ type consumer struct {
 	dataArmed *atomic.Uint32 // set by us, cleared by the producer
 	roomArmed *atomic.Uint32 // set by the producer, cleared by us
 
-	head    uint64 // position of the next record
-	count   uint32 // messages read
-	tail    uint64 // last known position of the producer
-	arrived uint32 // messages written as of tail
+	*inPositions             // own, or those of a Foreign
+	own          inPositions //
+}
 
+// inPositions are the private positions of a consumer.
+type inPositions struct {
+	head    uint64 // position of the next record
+	tail    uint64 // last known position of the producer
 	length  uint64 // of the message at head once its header was read, else 0
 	offset  uint64 // bytes of it that were read
+	count   uint32 // messages read
+	arrived uint32 // messages written as of tail
 	endMark bool   // the last read ended a message exactly at the end of its buffer
 }
 
 func (c *consumer) init(ctl, mem []byte, dir int) {
 	w := ctl[dir*ctlDirection:]
+	c.inPositions = &c.own
 	c.mem, c.mask = mem, uint64(len(mem))-1
 	c.tailWord, c.headWord = word64(w, ctlTail), word64(w, ctlHead)
 	c.dataArmed, c.roomArmed = word32(w, ctlDataArmed), word32(w, ctlRoomArmed)

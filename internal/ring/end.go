@@ -2,6 +2,7 @@ package ring
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,9 @@ type End struct {
 	said      State // what ownState holds; guarded by out.mu
 	peerMTU   *atomic.Uint32
 	ownMTU    *atomic.Uint32 // written with out.mu
-	marks     atomic.Uint32  // what is known here
+	marks     atomic.Uint32  // what is known here; changed by mark
+	foreign   atomic.Pointer[Foreign]
+	marking   sync.Mutex // keeps marks, and those of foreign, the same
 
 	closing atomic.Bool
 	closed  bool // guarded by in.mu and out.mu: written with both, read with either
@@ -132,6 +135,7 @@ func (e *End) Close() {
 	e.ownState.Store(uint64(e.said))
 	e.ringPeer()
 	e.closed = true
+	e.leaveForeign()
 	e.link.side[e.side].remove(e.slot, e)
 	e.hook.Store(nil)
 	e.trim()
@@ -217,6 +221,9 @@ func (e *End) Limit(n int) {
 	if n > 0 {
 		e.limit = min(n, e.most)
 	}
+	if f := e.foreign.Load(); f != nil {
+		f.Out.limit = uint64(e.limit)
+	}
 }
 
 // MTU is the longest message in bytes that can be written now.
@@ -269,15 +276,28 @@ func (e *End) PeerState() State {
 func (e *End) Mark(ev flow.Event) {
 	switch ev {
 	case flow.EventDown:
-		e.marks.Or(markDown)
+		e.mark(markDown, 0)
 	case flow.EventUp:
-		e.marks.And(^uint32(markDown))
+		e.mark(0, markDown)
 	case flow.EventPeer:
-		e.marks.Or(markPeer)
+		e.mark(markPeer, 0)
 	case flow.EventDealloc:
-		e.marks.Or(markClosed)
+		e.mark(markClosed, 0)
 	}
 	e.waiters.wake()
+}
+
+// mark sets and clears marks, and gives what they were.
+func (e *End) mark(set, clear uint32) (before uint32) {
+	e.marking.Lock()
+	defer e.marking.Unlock()
+	before = e.marks.Load()
+	m := before&^clear | set
+	e.marks.Store(m)
+	if f := e.foreign.Load(); f != nil {
+		f.marks.Store(m)
+	}
+	return before
 }
 
 // SetDown marks the flow down, or no longer down, by this side itself, for
@@ -285,10 +305,10 @@ func (e *End) Mark(ev flow.Event) {
 // down that comes from elsewhere is not touched.
 func (e *End) SetDown(down bool) {
 	if down {
-		e.marks.Or(markOwn)
+		e.mark(markOwn, 0)
 		e.SetState(flow.EventDown)
 	} else {
-		e.marks.And(^uint32(markOwn))
+		e.mark(0, markOwn)
 		e.SetState(flow.EventUp)
 	}
 	e.waiters.wake()
@@ -311,7 +331,7 @@ func (e *End) Poisoned() bool { return e.marks.Load()&markPoison != 0 }
 
 // poison gives the flow up. Callers hold a lock.
 func (e *End) poison() error {
-	if e.marks.Or(markPoison)&markPoison == 0 {
+	if e.mark(markPoison, 0)&markPoison == 0 {
 		e.link.poisoned.Add(1)
 		e.waiters.wake()
 	}

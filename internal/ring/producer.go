@@ -1,7 +1,6 @@
 package ring
 
 import (
-	"sync"
 	"sync/atomic"
 	"unsafe"
 )
@@ -17,29 +16,35 @@ const recheck = 16 << 10
 // producer is the writing half of an End. Its positions are private; of the
 // shared words it reads only head and roomArmed's answer.
 type producer struct {
-	mu sync.Mutex
+	mu lock
 
 	mem       []byte // the ring
 	mask      uint64
-	window    uint64         // bytes in which to stay while the reader keeps up
-	ahead     uint64         // bytes that may be written ahead of the reader
 	tailWord  *atomic.Uint64 // ours
 	headWord  *atomic.Uint64 // the consumer's
 	dataArmed *atomic.Uint32 // set by the consumer, cleared by us
 	roomArmed *atomic.Uint32 // set by us, cleared by the consumer
 
-	tail  uint64 // position behind the last record
-	count uint32 // messages written
-	head  uint64 // last known position of the consumer
-	taken uint32 // messages read as of head
+	*outPositions              // own, or those of a Foreign
+	own           outPositions //
+}
 
+// outPositions are the private positions of a producer.
+type outPositions struct {
+	tail    uint64 // position behind the last record
+	head    uint64 // last known position of the consumer
 	skipAt  uint64 // where the last skip record lies
 	skipLen uint64 // its space; 0 = passed
 	looked  uint64 // tail when the ring was last checked for being empty
+	window  uint64 // bytes in which to stay while the reader keeps up
+	ahead   uint64 // bytes that may be written ahead of the reader
+	count   uint32 // messages written
+	taken   uint32 // messages read as of head
 }
 
 func (p *producer) init(ctl, mem []byte, dir int, window uint64) {
 	c := ctl[dir*ctlDirection:]
+	p.outPositions = &p.own
 	p.mem, p.mask, p.window, p.ahead = mem, uint64(len(mem))-1, window, window
 	p.looked -= recheck // look at the end of the first page
 	p.tailWord, p.headWord = word64(c, ctlTail), word64(c, ctlHead)
