@@ -129,6 +129,8 @@ type network struct {
 	rand   *rand.Rand
 	loss   float64
 	spread int // by how many packets, of both directions, one may be overtaken
+	burst  int // so many in a row are lost, of one direction or both; 0 = never
+	often  int // once in so many packets
 	late   []late
 }
 
@@ -181,7 +183,7 @@ func TestNothingThatArrivesIsRefusedOverTwentyEpochs(t *testing.T) {
 					name := fmt.Sprintf("%s/loss %g/spread %d/share %g", other, loss, spread, share)
 					t.Run(name, func(t *testing.T) {
 						for run := range runs {
-							simulate(t, other, loss, spread, share, bit, epochs, uint64(run))
+							simulate(t, other, network{loss: loss, spread: spread}, share, bit, epochs, uint64(run))
 						}
 					})
 				}
@@ -190,9 +192,25 @@ func TestNothingThatArrivesIsRefusedOverTwentyEpochs(t *testing.T) {
 	}
 }
 
-func simulate(t *testing.T, other string, loss float64, spread int, share float64, bit, epochs int, seed uint64) {
+// A quarter of an epoch in a row may be lost.
+func TestNothingIsRefusedAfterLongGaps(t *testing.T) {
+	bit, runs := 9, uint64(4)
+	if raceEnabled || testing.Short() {
+		bit, runs = 8, 1
+	}
+	for _, other := range []string{"the C implementation", "our own kind"} {
+		for _, share := range []float64{0, 0.1, 0.5, 0.9, 1, -1} {
+			for run := range runs {
+				simulate(t, other, network{burst: 1 << bit / 4, often: 2 << bit}, share, bit, 20, run)
+			}
+		}
+	}
+}
+
+func simulate(t *testing.T, other string, way network, share float64, bit, epochs int, seed uint64) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 1))
+	way.rand = r
 	key := [KeySize]byte{1, 2, 3, byte(seed)}
 	c := Config{Cipher: wire.AES256GCM, Key: &key, EpochBit: bit}
 	us := ours{newSealer(t, c)}
@@ -201,9 +219,11 @@ func simulate(t *testing.T, other string, loss float64, spread int, share float6
 		them = newReference(r, key, bit)
 	}
 	ends := [2]peer{us, them}
-	nets := [2]*network{{rand: r, loss: loss, spread: spread}, {rand: r, loss: loss, spread: spread}}
+	back := way
+	nets := [2]*network{&way, &back}
 	most := epochs << bit
 	oneWay, from, late := 0, 0, 0
+	gap, mute := 0, 0 // until when packets are lost, and of which end; 2 = of both
 	for i := range most {
 		switch {
 		case share >= 0 && r.Float64() < share:
@@ -215,8 +235,14 @@ func simulate(t *testing.T, other string, loss float64, spread int, share float6
 		default:
 			oneWay--
 		}
+		if way.burst > 0 && i >= gap && r.IntN(way.often) == 0 {
+			gap, mute = i+way.burst, r.IntN(3)
+		}
 		plain := fmt.Sprint("packet ", i)
-		nets[from].carry(i, ends[from].send(plain), plain)
+		p := ends[from].send(plain)
+		if i >= gap || mute == 1-from {
+			nets[from].carry(i, p, plain)
+		}
 		for to := range ends {
 			for _, l := range nets[1-to].arrive(i) {
 				got, ok := ends[to].receive(l.p)
