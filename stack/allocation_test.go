@@ -1,9 +1,9 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -62,7 +62,7 @@ func identify(t testing.TB, kind, conf string) *identified {
 }
 
 // serve gives each flow to a function until the listener ends.
-func (s *identified) serve(t testing.TB, each func(f net.Conn)) {
+func (s *identified) serve(t testing.TB, each func(f *ouroboros.Flow)) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
@@ -70,7 +70,7 @@ func (s *identified) serve(t testing.TB, each func(f net.Conn)) {
 		var flows sync.WaitGroup
 		defer flows.Wait()
 		for {
-			f, err := s.l.Accept()
+			f, err := s.l.AcceptFlow(context.Background())
 			if err != nil {
 				return
 			}
@@ -88,8 +88,8 @@ func (s *identified) serve(t testing.TB, each func(f net.Conn)) {
 
 // echoOne answers one message. Over UDP nobody says that the other end has
 // gone, so it waits for no second one.
-func echoOne(f net.Conn) {
-	f.SetReadDeadline(time.Now().Add(time.Minute))
+func echoOne(f *ouroboros.Flow) {
+	f.SetReadTimeout(time.Minute)
 	buf := make([]byte, 1500)
 	if n, err := f.Read(buf); err == nil {
 		f.Write(buf[:n])
@@ -124,7 +124,7 @@ func TestCertificatesOfAllSizesCrossANetwork(t *testing.T) {
 		t.Run(p.name, func(t *testing.T) {
 			s := identify(t, p.kind, p.conf)
 			s.serve(t, echoOne)
-			f, err := s.client.Alloc(t.Context(), "service", &qos.Data)
+			f, err := s.client.Alloc(t.Context(), "service", &qos.Raw)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func TestManyProtectedAllocationsAtOnceAllSucceed(t *testing.T) {
 	errs := make([]error, 200)
 	for i := range errs {
 		all.Go(func() {
-			f, err := s.client.Alloc(t.Context(), "service", &qos.Data)
+			f, err := s.client.Alloc(t.Context(), "service", &qos.Raw)
 			if err != nil {
 				errs[i] = err
 				return
@@ -179,7 +179,7 @@ func BenchmarkAllocation(b *testing.B) {
 }
 
 func measure(b *testing.B, s *identified) {
-	s.serve(b, func(net.Conn) {})
+	s.serve(b, func(*ouroboros.Flow) {})
 	var took []time.Duration
 	for b.Loop() {
 		began := time.Now()
