@@ -299,13 +299,19 @@ class Loops(AioTest):
                 async for msg in f:
                     await f.write(msg)
 
-            server = asyncio.ensure_future(serve(echo))
+            server = asyncio.ensure_future(serve(echo, backlog=64))
             name = self.name()
             limit = asyncio.Semaphore(16)
 
             async def alloc():
-                async with limit:
-                    return await flow_alloc(name, timeo=PATIENCE)
+                while True:
+                    async with limit:
+                        try:
+                            return await flow_alloc(name, timeo=PATIENCE)
+                        except FlowException as e:
+                            # On a busy machine the loop may come to accept
+                            # later than a node waits for it.
+                            self.assertEqual(e.errno, _errors.EIPCP)
 
             clients = await asyncio.gather(*(alloc() for _ in range(flows_wanted)))
 

@@ -8,8 +8,8 @@ import unittest
 
 from tests.support import DaemonTest, PATIENCE, await_line, python, run, stop
 
-# A program that waits in a call, and says what Ctrl-C did to it. It says
-# "waiting" from a thread that sees the main thread wait.
+# A program that waits in a call, and says what Ctrl-C did to it. Before the
+# call it starts a thread that says "waiting" when it sees the main thread wait.
 WAITER = """
 import os, sys, threading, time
 from ouroboros.event import *
@@ -24,7 +24,9 @@ def say_when_waiting():
                 return
         time.sleep(0.01)
 
-threading.Thread(target=say_when_waiting, daemon=True).start()
+def ready():
+    threading.Thread(target=say_when_waiting, daemon=True).start()
+
 name = sys.argv[1]
 try:
     irm.bind_process(os.getpid(), name)
@@ -43,17 +45,26 @@ PAIR = """
     """
 
 
+FULL = """
+    f.set_flags(FlowProperties.ReadWrite | FlowProperties.NonBlocking)
+    try:
+        while True:
+            f.write(bytes(10000))
+    except BlockingIOError:
+        f.set_flags(FlowProperties.ReadWrite)
+    """
+
+
 class CtrlC(DaemonTest):
     CALLS = {
-        "accept": "flow_accept()",
-        "accept with a time-out": "flow_accept(1000)",
-        "alloc": "flow_alloc(name, timeo=1000)",
-        "read": PAIR + "f.read()",
-        "read with a time-out": PAIR + "f.set_rcv_timeout(1000); f.read()",
-        "readline": PAIR + "f.readline()",
-        "write": PAIR + "while True: f.write(bytes(10000))",
-        "wait": PAIR + "FlowSet([f]).wait(FEventQueue())",
-        "wait with a time-out": PAIR + "FlowSet([f]).wait(FEventQueue(), 1000)",
+        "accept": "ready(); flow_accept()",
+        "accept with a time-out": "ready(); flow_accept(1000)",
+        "read": PAIR + "ready(); f.read()",
+        "read with a time-out": PAIR + "f.set_rcv_timeout(1000); ready(); f.read()",
+        "readline": PAIR + "ready(); f.readline()",
+        "write": PAIR + FULL + "ready(); f.write(bytes(10000))",
+        "wait": PAIR + "fs, fq = FlowSet([f]), FEventQueue(); ready(); fs.wait(fq)",
+        "wait with a time-out": PAIR + "fs, fq = FlowSet([f]), FEventQueue(); ready(); fs.wait(fq, 1000)",
     }
 
     def test_each_call_that_waits_ends(self):
@@ -74,6 +85,7 @@ class CtrlC(DaemonTest):
     def test_it_is_usable_afterwards(self):
         code = """
     try:
+        ready()
         flow_accept()
     except KeyboardInterrupt:
         print("interrupted", flush=True)
@@ -103,6 +115,7 @@ class CtrlC(DaemonTest):
         code = """
     import signal
     signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+    ready()
     flow_accept()
 """
         name = self.name()
@@ -140,6 +153,7 @@ class CtrlC(DaemonTest):
     def test_asyncio_ends(self):
         code = """
     import asyncio
+    ready()
     asyncio.run(aio.serve(lambda f: f.read()))
 """
         p = python("-c", WAITER % code, self.name())
@@ -180,7 +194,7 @@ class Exit(DaemonTest):
         from ouroboros import irm
         name = self.name()
         irm.unbind_process(os.getpid(), name)
-        p = python("-c", WAITER % "f = flow_accept(); print(f.readline()); f.writeline('bye')", name)
+        p = python("-c", WAITER % "ready(); f = flow_accept(); print(f.readline()); f.writeline('bye')", name)
         try:
             await_line(p, "waiting")
             with flow_alloc(name, timeo=PATIENCE) as f:
