@@ -44,7 +44,7 @@ func (c *Client) Begin(dst string, sec Security) (*Attempt, error) {
 	a := &Attempt{client: c, dst: dst, sec: sec}
 	who, err := sec.identity(c.Log)
 	if err != nil {
-		return nil, because(errno.AuthFailed, err, "this side cannot show who it is to the server of %q", dst)
+		return nil, because(errno.AuthFailed, err, ownFiles(dst), "this side cannot show who it is to the server of %q", dst)
 	}
 	defer who.wipe()
 	a.self = who.name()
@@ -57,7 +57,7 @@ func (c *Client) Begin(dst string, sec Security) (*Attempt, error) {
 	if a.want != nil {
 		m.Cipher, m.KDF, digest = a.want.Cipher, a.want.KDF, a.want.Digest
 		if err := a.offer(&m); err != nil {
-			return nil, because(errno.Crypt, err, "no key can be exchanged with the server of %q", dst)
+			return nil, because(errno.Crypt, err, ownFiles(dst), "no key can be exchanged with the server of %q", dst)
 		}
 	}
 	who.introduce(&m, digest)
@@ -65,12 +65,12 @@ func (c *Client) Begin(dst string, sec Security) (*Attempt, error) {
 	m.Time = uint64(time.Now().UnixNano())
 	if err := who.sign(&m); err != nil {
 		a.Abandon()
-		return nil, because(errno.AuthFailed, err, "the request for %q cannot be signed", dst)
+		return nil, because(errno.AuthFailed, err, ownFiles(dst), "the request for %q cannot be signed", dst)
 	}
 	b, err := m.AppendRequest(make([]byte, 0, m.Size()))
 	if err != nil {
 		a.Abandon()
-		return nil, broken("the request for %q cannot be made: %v", dst, err)
+		return nil, broken("the request for %q cannot be made: %v", dst, err).Next("use a shorter certificate or key")
 	}
 	a.request, a.hash = b, a.named.OrDefault().Sum(b)
 	return a, nil
@@ -80,7 +80,7 @@ func (c *Client) Begin(dst string, sec Security) (*Attempt, error) {
 func (a *Attempt) choose() error {
 	want, exists, err := a.sec.encryption()
 	if err != nil {
-		return because(errno.Crypt, err, "the flow to %q cannot be encrypted", a.dst)
+		return because(errno.Crypt, err, ownFiles(a.dst), "the flow to %q cannot be encrypted", a.dst)
 	}
 	if a.sec.RequireEncryption {
 		path := a.sec.path(a.sec.Encryption, encryptionFile)
@@ -140,7 +140,7 @@ func (a *Attempt) complete(response []byte) (*Session, error) {
 	switch {
 	case err != nil:
 		return nil, broken("the server of %q accepted with a response that cannot be read: %v", a.dst, err).
-			Next("see that both nodes run the same version, and whether something on the way changes packets")
+			Next(sameWire)
 	case m.ID != a.id:
 		return nil, broken("the server of %q answered another request", a.dst).
 			Next("try again; if it stays so, somebody answers in its place")
@@ -195,10 +195,10 @@ func (a *Attempt) agree(m *wire.Message, s *Session) (err error) {
 	key := a.key
 	if key == nil {
 		if len(m.KeyExchange) == 0 {
-			return broken("the response of the server of %q has no key in it", a.dst)
+			return broken("the response of the server of %q has no key in it", a.dst).Next(sameWire)
 		}
 		if key, err = a.own.Finish(m.KeyExchange, kdf); err != nil {
-			return because(errno.Crypt, err, "the key in the response of the server of %q is of no use", a.dst)
+			return because(errno.Crypt, err, sameWire, "the key in the response of the server of %q is of no use", a.dst)
 		}
 	}
 	a.key = nil // it is the session's

@@ -39,7 +39,7 @@ func Direct(c *Client, s *Server, dst string, client, server Security) (*Session
 	defer a.Abandon()
 	m, err := wire.DecodeRequest(a.Request())
 	if err != nil {
-		return nil, broken("the request for %q cannot be read: %v", dst, err)
+		return nil, broken("the request for %q cannot be read: %v", dst, err).Next("use a shorter certificate or key")
 	}
 	accepted, err := s.check(dst, server, m, a.Request())
 	if err != nil {

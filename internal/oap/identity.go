@@ -103,18 +103,18 @@ func peer(store *crypt.Store, m *wire.Message, whole []byte, who string, sentine
 	}
 	crt, err := crypt.ParseCertificate(m.Certificate)
 	if err != nil {
-		return nil, because(sentinel, err, "the certificate that %s shows cannot be read", who)
+		return nil, because(sentinel, err, sameWire, "the certificate that %s shows cannot be read", who)
 	}
 	if crt.Name == "" {
 		return nil, errno.New(sentinel, "the certificate that %s shows has no common name", who).
 			Next("issue one with a common name (CN): that of the service or of the client")
 	}
 	if err := store.Verify(crt, time.Now()); err != nil {
-		return nil, because(sentinel, err, "%s is not who it says", who)
+		return nil, because(sentinel, err, "issue it another certificate, by an authority that this node trusts", "%s is not who it says", who)
 	}
 	key, err := crt.Key()
 	if err != nil {
-		return nil, because(sentinel, err, "the key in the certificate of %q does not serve", crt.Name)
+		return nil, because(sentinel, err, "issue it a certificate for a key of another kind", "the key in the certificate of %q does not serve", crt.Name)
 	}
 	if err := key.Verify(m.Hash, whole[:m.SignedSize()], m.Signature); err != nil {
 		return nil, errno.New(sentinel, "%s shows the certificate of %q and cannot sign for it: %v", who, crt.Name, err).

@@ -92,14 +92,23 @@ func denied(format string, args ...any) *errno.Detail {
 	return errno.New(errno.AuthFailed, format, args...)
 }
 
+// Where a message itself is wrong, one of these two is.
+const sameWire = "see that both nodes run the same version, and whether something on the way changes packets"
+
 // because gives an error of the algorithms, certificates or files a number and
-// what was to be done, and keeps its next step.
-func because(sentinel, err error, format string, args ...any) *errno.Detail {
+// what was to be done, and keeps its next step; without one it is next.
+func because(sentinel, err error, next, format string, args ...any) *errno.Detail {
 	d := errno.New(sentinel, format+": %v", append(args, err)...)
+	d.Hint = next
 	var p *crypt.Problem
 	if errors.As(err, &p) {
-		d = errno.New(sentinel, format+": %s", append(args, p.Cause)...)
-		d.Hint = p.Hint
+		d.Cause = errno.New(sentinel, format+": %s", append(args, p.Cause)...).Cause
+		if p.Hint != "" {
+			d.Hint = p.Hint
+		}
 	}
 	return d
 }
+
+// ownFiles is the next step when something is wrong with this side's files.
+func ownFiles(name string) string { return "see what is wrong with them: irm cert check " + name }

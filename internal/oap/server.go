@@ -78,7 +78,7 @@ type Accepted struct {
 func (s *Server) Check(dst string, sec Security, request []byte, arrived time.Time) (*Accepted, error) {
 	m, err := wire.DecodeRequest(request)
 	if err != nil {
-		return nil, denied("the request for %q cannot be read: %v", dst, err)
+		return nil, denied("the request for %q cannot be read: %v", dst, err).Next(sameWire)
 	}
 	if err := s.inTime(m.Time, arrived); err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (s *Server) Check(dst string, sec Security, request []byte, arrived time.Ti
 func (s *Server) check(dst string, sec Security, m *wire.Message, request []byte) (*Accepted, error) {
 	who, err := sec.identity(s.log)
 	if err != nil {
-		return nil, because(errno.AuthFailed, err, "the server of %q cannot show who it is", dst)
+		return nil, because(errno.AuthFailed, err, ownFiles(dst), "the server of %q cannot show who it is", dst)
 	}
 	a := &Accepted{dst: dst, sec: sec, id: m.ID, named: m.Hash, who: who}
 	if err := s.examine(a, m, request); err != nil {
@@ -109,7 +109,7 @@ func (s *Server) check(dst string, sec Security, m *wire.Message, request []byte
 func (s *Server) examine(a *Accepted, m *wire.Message, request []byte) error {
 	want, _, err := a.sec.encryption()
 	if err != nil {
-		return because(errno.Crypt, err, "flows to %q cannot be encrypted", a.dst)
+		return because(errno.Crypt, err, ownFiles(a.dst), "flows to %q cannot be encrypted", a.dst)
 	}
 	if len(m.Certificate) == 0 && a.sec.RequireAuth {
 		return denied("the client shows no certificate, and %q demands one", a.dst).
@@ -141,7 +141,7 @@ func (a *Accepted) negotiate(m *wire.Message, want *crypt.Encryption) error {
 	if len(m.KeyExchange) == 0 {
 		switch {
 		case m.Raw || m.Encapsulated:
-			return broken("the client asks for an encrypted flow to %q, and there is no key in its request", a.dst)
+			return broken("the client asks for an encrypted flow to %q, and there is no key in its request", a.dst).Next(sameWire)
 		case want != nil:
 			return broken("flows to %q are encrypted, and the client asks for a plain one", a.dst).
 				Next("put the same enc.conf for %q on the node of the client", a.dst)
@@ -168,7 +168,7 @@ func (a *Accepted) negotiate(m *wire.Message, want *crypt.Encryption) error {
 	}
 	switch {
 	case cipher == 0:
-		return broken("the client sends a key for a flow to %q, and names no cipher", a.dst)
+		return broken("the client sends a key for a flow to %q, and names no cipher", a.dst).Next(sameWire)
 	case a.sec.RequireEncryption && !cipher.Authenticated():
 		return broken("flows to %q must be encrypted so that changes are noticed, and %v does not notice them", a.dst, cipher).
 			Next("choose another cipher in the enc.conf for %q on the node of the client", a.dst)
@@ -197,7 +197,7 @@ func (a *Accepted) exchange(m *wire.Message, want *crypt.Encryption) (crypt.Exch
 		}
 		key, err := crypt.ReadStaticKey(a.sec.Dir, m.Raw)
 		if err != nil {
-			return 0, because(errno.Crypt, err, "the key for %q cannot be opened", a.dst)
+			return 0, because(errno.Crypt, err, ownFiles(a.dst), "the key for %q cannot be opened", a.dst)
 		}
 		a.static, a.sealed = key, bytes.Clone(m.KeyExchange)
 		return key.Exchange(), nil
@@ -208,7 +208,7 @@ func (a *Accepted) exchange(m *wire.Message, want *crypt.Encryption) (crypt.Exch
 	}
 	peer, err := parse(bytes.Clone(m.KeyExchange))
 	if err != nil {
-		return 0, because(errno.Crypt, err, "the key in the client's request for %q is of no use", a.dst)
+		return 0, because(errno.Crypt, err, "let the client use one of the exchanges of enc.conf; if it does, "+sameWire, "the key in the client's request for %q is of no use", a.dst)
 	}
 	a.peer = peer
 	return peer.Exchange(), nil
@@ -263,7 +263,7 @@ func (a *Accepted) Respond() ([]byte, *Session, error) {
 	m := wire.Message{ID: a.id, Cipher: s.Cipher, KDF: s.KDF, RequestHash: a.hash}
 	err := a.answer(&m)
 	if err != nil {
-		return nil, nil, because(errno.Crypt, err, "no key can be exchanged with the client for %q", a.dst)
+		return nil, nil, because(errno.Crypt, err, sameWire, "no key can be exchanged with the client for %q", a.dst)
 	}
 	a.who.introduce(&m, a.digest)
 	m.Time = uint64(time.Now().UnixNano())
@@ -274,7 +274,7 @@ func (a *Accepted) Respond() ([]byte, *Session, error) {
 		}
 	}
 	s.Key.Wipe()
-	return nil, nil, because(errno.AuthFailed, err, "the response for %q cannot be made", a.dst)
+	return nil, nil, because(errno.AuthFailed, err, ownFiles(a.dst), "the response for %q cannot be made", a.dst)
 }
 
 // answer makes this side's part of the key exchange, and the key.
