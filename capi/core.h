@@ -47,7 +47,7 @@
 struct frame {
 	int      bell;    /* eventfd of the thread */
 	int      seat;    /* of the thread in core's table of those who sleep; -1 = the first look */
-	uint32_t gen;     /* of the descriptor, by the first look */
+	uint32_t gen;     /* of the descriptor, by the first look; 0 = none yet */
 	int64_t  timeout; /* out: of the call, FOREVER or 0 and more */
 	bool     expired; /* in: the time is over, this is the last look */
 };

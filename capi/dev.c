@@ -108,16 +108,20 @@ static void sleep_or_leave(struct frame *fr, int64_t deadline)
 	pthread_cleanup_pop(0);
 }
 
-/* Looks at a flow, and sleeps between the looks, until its time-out. */
-static ssize_t await(look_t look, int fd, void *buf, size_t count)
+/*
+ * Looks at a flow, and sleeps between the looks, until its time-out. n is
+ * LANE_EMPTY when it is known that the call has to wait.
+ */
+static ssize_t await(look_t look, int fd, void *buf, size_t count, ssize_t n)
 {
 	struct frame fr       = { .seat = -1 };
 	int64_t      deadline = 0;
-	ssize_t      n;
 
-	n = look(fd, buf, count, &fr);
-	if (n != CORE_WAIT)
-		return n;
+	if (n != LANE_EMPTY) {
+		n = look(fd, buf, count, &fr);
+		if (n != CORE_WAIT)
+			return n;
+	}
 	n = frame_init(&fr);
 	if (n < 0)
 		return n;
@@ -135,42 +139,52 @@ static ssize_t await(look_t look, int fd, void *buf, size_t count)
 	}
 }
 
+/* A lane is tried first: most messages need no more. */
+typedef ssize_t (*lane_t)(int fd, void *buf, size_t count, bool *ring);
+
+static ssize_t by_lane(lane_t lane, int fd, void *buf, size_t count)
+{
+	bool    ring = false;
+	ssize_t n;
+
+	pthread_testcancel();
+	if (!enter_quick())
+		return LANE_SLOW;
+	n = lane(fd, buf, count, &ring);
+	leave_quick();
+	if (ring)
+		GO(int, (core_ring(fd), 0));
+	return n;
+}
+
 PUBLIC ssize_t flow_read(int fd, void *buf, size_t count)
 {
+	ssize_t n;
+
 	if (fd < 0 || fd >= FD_END)
 		return -EBADF;
 	if (buf == NULL && count > 0)
 		return refuse(-EINVAL, "cannot read into no memory");
-	if (enter_quick()) {
-		bool    ring = false;
-		ssize_t n    = lane_read(fd, buf, count, &ring);
-
-		leave_quick();
-		if (ring)
-			GO(int, (core_ring(fd), 0));
-		if (n >= 0)
-			return n;
-	}
-	return await(look_read, fd, buf, count);
+	n = by_lane(lane_read, fd, buf, count);
+	if (n >= 0)
+		return n;
+	if (n == LANE_AGAIN)
+		return -EAGAIN;
+	return await(look_read, fd, buf, count, n);
 }
 
 PUBLIC ssize_t flow_write(int fd, const void *buf, size_t count)
 {
+	ssize_t n;
+
 	if (buf == NULL && count > 0)
 		return refuse(-EINVAL, "cannot write from no memory");
 	if (fd < 0 || fd >= FD_END)
 		return -EBADF;
-	if (enter_quick()) {
-		bool    ring = false;
-		ssize_t n    = lane_write(fd, buf, count, &ring);
-
-		leave_quick();
-		if (ring)
-			GO(int, (core_ring(fd), 0));
-		if (n >= 0)
-			return n;
-	}
-	return await(look_write, fd, (void *) buf, count);
+	n = by_lane(lane_write, fd, (void *) buf, count);
+	if (n >= 0)
+		return n;
+	return await(look_write, fd, (void *) buf, count, n);
 }
 
 PUBLIC int ouro_alloc_start(const char *dst, const qosspec_t *qs, const struct timespec *timeo)
@@ -235,7 +249,7 @@ PUBLIC int ouro_flow_wait(int fd, const struct timespec *timeo)
 
 	if (!nanoseconds(timeo, &ns))
 		return -EINVAL;
-	return await(look_ready, fd, &ns, sizeof(ns));
+	return await(look_ready, fd, &ns, sizeof(ns), LANE_SLOW);
 }
 
 PUBLIC int ouro_flow_fd(int fd)

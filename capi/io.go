@@ -78,6 +78,15 @@ func timedOut(n int, err error) C.ssize_t {
 	return number(n, err)
 }
 
+// same reports whether the flow is the one that the call began with, and was
+// not deallocated while the thread slept.
+func (o *open) same(fr *C.struct_frame) bool {
+	if fr.gen == 0 {
+		fr.gen = C.uint32_t(o.gen)
+	}
+	return fr.gen == C.uint32_t(o.gen)
+}
+
 //export core_read
 func core_read(fd C.int, buf unsafe.Pointer, n C.size_t, fr *C.struct_frame) C.ssize_t {
 	o, err := look(fd)
@@ -100,7 +109,7 @@ func core_read(fd C.int, buf unsafe.Pointer, n C.size_t, fr *C.struct_frame) C.s
 			}
 		}
 	}
-	if fr.gen != C.uint32_t(o.gen) { // deallocated while the thread slept
+	if !o.same(fr) {
 		return number(0, errno.NotAlloc)
 	}
 	fr.timeout = C.int64_t(o.ReadTimeout())
@@ -126,7 +135,7 @@ func core_ready(fd C.int, timeout C.int64_t, fr *C.struct_frame) C.ssize_t {
 		fr.gen = C.uint32_t(o.gen)
 		return C.CORE_WAIT
 	}
-	if fr.gen != C.uint32_t(o.gen) {
+	if !o.same(fr) {
 		return number(0, errno.NotAlloc)
 	}
 	fr.timeout = timeout
@@ -158,7 +167,7 @@ func core_write(fd C.int, buf unsafe.Pointer, n C.size_t, fr *C.struct_frame) C.
 		}
 		return number(0, err)
 	}
-	if fr.gen != C.uint32_t(o.gen) {
+	if !o.same(fr) {
 		return number(0, errno.NotAlloc)
 	}
 	fr.timeout = C.int64_t(o.WriteTimeout())

@@ -160,6 +160,12 @@ ssize_t lane_read(int fd, void *buf, size_t count, bool *ring)
 	n = take(f, buf, count, ring);
 	if (n == LANE_EMPTY && !f->no_wait && look(f))
 		n = take(f, buf, count, ring);
+	if (n == LANE_EMPTY) {
+		if (LOAD(&f->marks) != 0 || (LOAD(f->out.peer_state) & STATE_FLAGS))
+			n = LANE_SLOW; /* the end of the flow, perhaps */
+		else if (f->no_wait)
+			n = f->watched ? LANE_SLOW : LANE_AGAIN;
+	}
 	leave_lane(&f->in.gate);
 	return n;
 }
@@ -248,7 +254,7 @@ static ssize_t give(struct foreign *f, const void *buf, size_t count, bool *ring
 	return count;
 }
 
-ssize_t lane_write(int fd, const void *buf, size_t count, bool *ring)
+ssize_t lane_write(int fd, void *buf, size_t count, bool *ring)
 {
 	struct foreign *f = &lanes[fd];
 	ssize_t         n;

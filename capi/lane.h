@@ -28,8 +28,9 @@ struct foreign {
 	uint32_t marks;
 	uint32_t read_only; /* of the C side: flow_write is left to Go */
 	uint32_t no_wait;   /* of the C side: flow_read does not wait */
+	uint32_t watched;   /* of the C side: Go is to know that nothing is there */
 	uint32_t patience;  /* of the C side: rounds to look for a message */
-	uint8_t  pad0_[48];
+	uint8_t  pad0_[44];
 
 	struct {
 		struct gate gate;
@@ -58,13 +59,15 @@ extern struct foreign lanes[FD_END];
 
 /*
  * A message that is there, or for which there is room: its length. LANE_SLOW
- * when the call is to be left to Go, and LANE_EMPTY when nothing is there yet.
- * ring is set when the other side wants to be rung.
+ * when the call is to be left to Go, LANE_EMPTY when it has to wait for a
+ * message, and LANE_AGAIN when it does not wait. ring is set when the other
+ * side wants to be rung. lane_write does not write to buf.
  */
 #define LANE_SLOW  (-1)
 #define LANE_EMPTY (-2)
+#define LANE_AGAIN (-3)
 
 ssize_t lane_read(int fd, void *buf, size_t count, bool *ring);
-ssize_t lane_write(int fd, const void *buf, size_t count, bool *ring);
+ssize_t lane_write(int fd, void *buf, size_t count, bool *ring);
 
 #endif

@@ -166,6 +166,7 @@ PUBLIC ssize_t fevent(fset_t *set, fqueue_t *fq, const struct timespec *timeo)
 
 	if (set == NULL || fq == NULL || !nanoseconds(timeo, &ns))
 		return -EINVAL;
+	pthread_testcancel();
 	deadline = ns == FOREVER ? FOREVER : now() + ns;
 	atomic_fetch_add(&set->users, 1);
 	for (;;) {

@@ -1,7 +1,7 @@
 package main
 
 /*
-#include "core.h"
+#include "lane.h"
 */
 import "C"
 
@@ -158,6 +158,7 @@ func core_flow_fd(fd C.int) C.int {
 			return fail(err)
 		}
 		o.alone = s
+		C.lanes[o.fd].watched = 1
 	}
 	n, err := o.alone.FD()
 	if err != nil {
