@@ -3,6 +3,7 @@ package crypt
 import (
 	"crypto/hkdf"
 	"crypto/sha256"
+	"fmt"
 
 	wire "ouroboros/internal/wire/oap"
 )
@@ -14,17 +15,18 @@ const (
 )
 
 // derive makes the key of a flow, and wipes the secret that it is made from.
-// Without a hash it takes SHA-256.
-func derive(kdf wire.Hash, secret []byte, salt [sha256.Size]byte, info string) *Key {
+// Without a hash it takes SHA-256. It fails where the standard library has been
+// told to use approved algorithms only, and this is none.
+func derive(kdf wire.Hash, secret []byte, salt [sha256.Size]byte, info string) (*Key, error) {
 	if kdf == 0 {
 		kdf = wire.SHA256
 	}
 	b, err := hkdf.Key(kdf.New, secret, salt[:], info, KeySize)
 	clear(secret)
 	if err != nil {
-		panic(err) // the length fits every hash
+		return nil, fmt.Errorf("no key can be derived with %v: %w", kdf, err)
 	}
 	k := Key(b)
 	clear(b)
-	return &k
+	return &k, nil
 }

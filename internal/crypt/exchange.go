@@ -212,7 +212,8 @@ func (k *PublicKey) Answer(kdf wire.Hash) (answer []byte, key *Key, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return own.wire, derive(kdf, secret, agreedSalt(k.wire, own.wire), infoAgreed), nil
+		key, err = derive(kdf, secret, agreedSalt(k.wire, own.wire), infoAgreed)
+		return own.wire, key, err
 	}
 	answer, secret, err := encapsulate(exchanges[k.exchange].kem, k.kem)
 	if err != nil {
@@ -231,7 +232,8 @@ func (k *PublicKey) Answer(kdf wire.Hash) (answer []byte, key *Key, err error) {
 		answer = append(answer, own.public()...)
 		secret = join(secret, second)
 	}
-	return answer, derive(kdf, secret, encapsulatedSalt(k.wire), infoEncapsulated), nil
+	key, err = derive(kdf, secret, encapsulatedSalt(k.wire), infoEncapsulated)
+	return answer, key, err
 }
 
 // Finish derives the key of the flow from the other side's answer with the
@@ -249,14 +251,14 @@ func (k *PrivateKey) Finish(answer []byte, kdf wire.Hash) (*Key, error) {
 		if err != nil {
 			return nil, err
 		}
-		return derive(kdf, secret, agreedSalt(k.wire, answer), infoAgreed), nil
+		return derive(kdf, secret, agreedSalt(k.wire, answer), infoAgreed)
 	}
 	if !k.exchange.Hybrid() {
 		secret, err := k.kem.decapsulate(answer)
 		if err != nil {
 			return nil, err
 		}
-		return derive(kdf, secret, encapsulatedSalt(k.wire), infoEncapsulated), nil
+		return derive(kdf, secret, encapsulatedSalt(k.wire), infoEncapsulated)
 	}
 	first, second, ok := k.exchange.split(answer, kems[exchanges[k.exchange].kem].CiphertextSize())
 	if !ok {
@@ -271,7 +273,7 @@ func (k *PrivateKey) Finish(answer []byte, kdf wire.Hash) (*Key, error) {
 		clear(secret)
 		return nil, err
 	}
-	return derive(kdf, join(secret, other), encapsulatedSalt(k.wire), infoEncapsulated), nil
+	return derive(kdf, join(secret, other), encapsulatedSalt(k.wire), infoEncapsulated)
 }
 
 // join makes one secret of two, and wipes them.

@@ -5,13 +5,16 @@ import (
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	tag "golang.org/x/crypto/cryptobyte/asn1"
@@ -180,6 +183,11 @@ func FuzzSigner(f *testing.F) {
 		f.Add(der)
 	}
 	f.Fuzz(func(t *testing.T, der []byte) {
+		for _, older := range []string{"EC PRIVATE KEY", "RSA PRIVATE KEY"} {
+			if k, err := ParseSigner(pemOf(older, der)); err == nil {
+				k.Wipe()
+			}
+		}
 		k, err := ParseSigner(pemOf("PRIVATE KEY", der))
 		if err != nil {
 			return
@@ -200,6 +208,42 @@ func FuzzSigner(f *testing.F) {
 		_ = k.Public().Verify(h, der, sig)
 		k.Wipe()
 	})
+}
+
+// FuzzRevoked: a file of revoked certificates is read or refused.
+func FuzzRevoked(f *testing.F) {
+	c, err := ParseCertificatePEM([]byte(readVectors(f).Certificates["srv-ec"].Crt))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(c.X509.Raw)
+	f.Add(revocationList(f))
+	f.Fuzz(func(t *testing.T, der []byte) {
+		for _, kind := range []string{"CERTIFICATE", "X509 CRL"} {
+			var r revoked
+			if err := r.add("file", pemOf(kind, der)); err == nil {
+				_ = r.check(c)
+			}
+		}
+	})
+}
+
+// revocationList is a list with one number in it.
+func revocationList(tb testing.TB) []byte {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	issuer := &x509.Certificate{SubjectKeyId: []byte{1}, KeyUsage: x509.KeyUsageCRLSign}
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{
+		Number: big.NewInt(1), ThisUpdate: time.Unix(0, 0), NextUpdate: time.Unix(1, 0),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(7), RevocationTime: time.Unix(0, 0)}},
+	}, issuer, key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return der
 }
 
 // FuzzCertificate: what is read as a certificate can be checked.
