@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -268,4 +269,47 @@ func TestAStoreReadsWhatItCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(t, store.Verify(leaf.Cert, time.Now()), "trusts no authority")
+}
+
+// Certificates are checked while an administrator changes what is trusted.
+func TestAStoreThatChangesWhileItIsAsked(t *testing.T) {
+	root := ct.Authority(t, "root", "Ed25519")
+	dirs := crypt.StoreDirsBelow(t.TempDir())
+	ct.Put(t, dirs.Authorities, root)
+	store := crypt.NewStore(dirs, nil)
+	leaf, other := root.Issue(t, "name", "Ed25519"), root.Issue(t, "other", "Ed25519")
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer close(stop)
+	for range 4 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := store.Verify(other.Cert, time.Now()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	path := filepath.Join(dirs.Revoked, "name.pem")
+	for range 50 {
+		// Files come and go whole, as irm cert puts them there.
+		ct.Write(t, filepath.Join(dirs.Revoked, ".new"), leaf.CertPEM())
+		if err := os.Rename(filepath.Join(dirs.Revoked, ".new"), path); err != nil {
+			t.Fatal(err)
+		}
+		says(t, store.Verify(leaf.Cert, time.Now()), "is revoked")
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Verify(leaf.Cert, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
