@@ -108,8 +108,9 @@ func (g *guarded) ping(count int, args ...string) error {
 	words := append([]string{"-n", "oping", "-c", fmt.Sprint(count), "-i", "50ms", "-s", "200"}, args...)
 	var r host.Result
 	if n, ok := g.client.(*host.Reference); ok {
-		words[5] = "50"                                      // it takes no units,
-		r = n.RunFor(g.t, 20*time.Second, "oping", words...) // and can come to a stand
+		// It takes no units, and can come to a stand.
+		words[5] = "50"
+		r = n.RunFor(g.t, 20*time.Second, "oping", words...)
 	} else {
 		r = g.tool(g.t, "Failed to allocate flow", "oping", words...)
 	}
