@@ -43,7 +43,8 @@ func parties(t *testing.T, table string) (client, server *party) {
 		p := &party{sec: cert.Dir(filepath.Join(dir, "security")), config: filepath.Join(dir, "irmd.toml")}
 		p.write(t, table)
 		p.site = site{name: name, Daemon: host.StartAt(t, space, "--config", p.config)}
-		p.client(t) // until the end of the whole test
+		p.Log().Await(t, "irmd is ready") // its layer is there
+		p.client(t)                       // until the end of the whole test
 		return p
 	}
 	client, server = raise("client", spaceA), raise("server", spaceB)
@@ -207,6 +208,7 @@ func TestSettingsOfNamesSurviveARestart(t *testing.T) {
 		t.Fatalf("exit %d", code)
 	}
 	server.Daemon, server.me = server.Again(t, "--config", server.config), nil
+	server.Log().Await(t, "irmd is ready")
 	names, err := server.Irm.ListNames(t.Context())
 	if err != nil || len(names) != 1 || names[0].ServerDemand != irm.DemandAuth || !slices.Equal(names[0].Allow, []string{"alice"}) {
 		t.Fatalf("%+v, %v", names, err)
