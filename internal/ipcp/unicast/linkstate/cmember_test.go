@@ -302,6 +302,7 @@ func TestMembersOfBothKindsRouteTogether(t *testing.T) {
 						l.cut(k[0], k[1], i%2 == 0)
 						pause(2 * time.Minute)
 						l.sameLinks("after a cut")
+						l.check("after a cut")
 						for a, p := range l.parties {
 							if m, ours := p.(*member); ours && (len(m.Members()) != len(l.distances(a))-1) {
 								t.Errorf("after a cut %v reaches %d, not %d", a, len(m.Members()), len(l.distances(a))-1)

@@ -14,7 +14,8 @@ import (
 // for none and waits for the next one, of that flow alone: a keep-alive can bring
 // their routing to a stand. So there is something to read on it before one is due.
 // And when a data transfer connection comes back that they had not missed, they
-// keep sending on the old one until some link is new to them.
+// keep sending on the old one until some link is new to them. So they do with routes
+// over a link that has aged out.
 
 const (
 	// fillerPart of a flow's time-out may pass without a packet on it. Keep-alives
@@ -26,6 +27,11 @@ const (
 	// nudgePause is how long a neighbour has to enter a new connection before it is
 	// nudged. Its answer leaves before it does.
 	nudgePause = 200 * time.Millisecond
+	// recallPause is how much later than the layer's times say members of the C
+	// implementation have aged a link out, and recallLot within how long after that
+	// one of our kind reminds them.
+	recallPause = 3 * time.Second
+	recallLot   = 2 * time.Second
 	// Nudges are one each nudgePace, in bursts of nudgeBurst.
 	nudgePace  = time.Second
 	nudgeBurst = 8
@@ -138,6 +144,11 @@ func (l *LinkState) tickNudge(now time.Time) {
 	for _, o := range all {
 		o.nudgeAt = time.Time{}
 	}
+	l.nudge(now)
+}
+
+// nudge floods the withdrawal of a link that never was.
+func (l *LinkState) nudge(now time.Time) {
 	if l.phantoms >= maxPhantoms {
 		l.count.unanswered++
 		return
@@ -148,6 +159,71 @@ func (l *LinkState) tickNudge(now time.Time) {
 	l.count.nudges++
 	l.update(o, now)
 	l.due(o.ends)
+}
+
+// recall is when members of the C implementation are to be reminded of links that
+// they have aged out. All members of our kind wait for it, by lot, and who hears
+// of a new link by then need do nothing.
+type recall struct {
+	from time.Time // the first link has aged out everywhere
+	at   time.Time // by lot; zero = nothing is to be done
+	last time.Time // the last link will have aged out
+}
+
+// lost is told that a link can be used no more, and how long it is announced or
+// remembered by others yet.
+func (l *LinkState) lost(now time.Time, left time.Duration) {
+	r := &l.recall
+	r.last = now.Add(left + l.cfg.Update + recallPause)
+	if r.at.IsZero() {
+		l.draw()
+	}
+}
+
+// draw sets the time of the next recall.
+func (l *LinkState) draw() {
+	r := &l.recall
+	r.from = r.last
+	r.at = r.from.Add(rand.N(recallLot))
+	l.due(r.at)
+}
+
+// newLink is told that a link has come that was not known.
+func (l *LinkState) newLink(now time.Time) {
+	if r := &l.recall; !r.at.IsZero() && !now.Before(r.from) {
+		l.recalled()
+	}
+}
+
+// recalled goes on to what was lost since the recall was drawn.
+func (l *LinkState) recalled() {
+	r := &l.recall
+	if r.last.After(r.from) {
+		l.draw()
+	} else {
+		r.at = time.Time{}
+	}
+}
+
+// tickRecall has members of the C implementation compute their routes when there
+// are any.
+func (l *LinkState) tickRecall(now time.Time) {
+	r := &l.recall
+	switch {
+	case r.at.IsZero():
+		return
+	case now.Before(r.at):
+		l.due(r.at)
+		return
+	}
+	if slices.ContainsFunc(l.db.all, func(e *entry) bool { return !e.own && !e.speaks }) {
+		if wait := l.nudges.take(now, nudgePace, nudgeBurst); wait > 0 {
+			l.due(now.Add(wait))
+			return
+		}
+		l.nudge(now)
+	}
+	l.recalled()
 }
 
 // nobody is the address of no member that is known.

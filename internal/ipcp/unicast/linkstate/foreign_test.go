@@ -137,7 +137,7 @@ func TestOnlyThoseOfTheOtherKindAreNudged(t *testing.T) {
 		}
 		m.Down(3)
 		b.send(lsa.Update{Src: 3, Dst: 1, Seq: 4})
-		pause(time.Minute)
+		pause(5 * time.Second)
 		if n := m.counter("nudges"); n != 0 {
 			t.Errorf("nudged %d times over a connection that is gone", n)
 		}
@@ -168,6 +168,77 @@ func TestNudgesAreFewHoweverManyConnectionsCome(t *testing.T) {
 		}
 		if n := m.counter("nudges"); n > 1000/4+nudgeBurst || m.phantoms > maxPhantoms {
 			t.Errorf("%d nudges in 210 s, %d phantoms", n, m.phantoms)
+		}
+	})
+}
+
+// Members of the C implementation keep routes over links that have aged out, until
+// a link is new to them: one member of ours is enough to give them one.
+func TestALinkThatIsLostIsRecalledByOne(t *testing.T) {
+	for name, lose := range map[string]func(l *layer){
+		"withdrawn":    func(l *layer) { l.cut(4, 5, false) },
+		"of the other": func(l *layer) { l.cut(5, 6, false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := mixed(t, append(line(6), pair{1, 6}), func(a wire.Addr) bool { return a > 4 })
+				defer l.close()
+				pause(5 * time.Minute)
+				before := l.nudges()
+				lose(l)
+				pause(cTimeout + cUpdate + recallPause + recallLot + time.Second)
+				if n := l.nudges() - before; n < 1 || n > 2 {
+					t.Errorf("nudged %d times", n)
+				}
+				l.check("after that")
+				pause(10 * time.Minute)
+				if n := l.nudges() - before; n > 3 {
+					t.Errorf("nudged %d times in the end", n)
+				}
+				l.check("in the end")
+			})
+		})
+	}
+}
+
+// nudges are those of all members.
+func (l *layer) nudges() (n int) {
+	for _, p := range l.parties {
+		if m, ours := p.(*member); ours {
+			n += m.counter("nudges")
+		}
+	}
+	return n
+}
+
+func TestALayerOfOurKindRecallsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLayer(t)
+		defer l.close()
+		l.build(append(line(6), pair{1, 6}))
+		pause(time.Minute)
+		l.cut(2, 3, false)
+		pause(5 * time.Minute)
+		if n := l.nudges(); n != 0 {
+			t.Errorf("nudged %d times", n)
+		}
+	})
+}
+
+func TestALinkThatFlapsIsRecalledNowAndThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := mixed(t, append(line(4), pair{1, 4}), func(a wire.Addr) bool { return a == 4 })
+		defer l.close()
+		pause(time.Minute)
+		before := l.nudges()
+		for range 100 {
+			l.cut(2, 3, false)
+			pause(5 * time.Second)
+			l.connect(2, 3)
+			pause(5 * time.Second)
+		}
+		if n := l.nudges() - before; n < 5 || n > 60 {
+			t.Errorf("nudged %d times in 1000 s", n)
 		}
 	})
 }

@@ -78,6 +78,7 @@ type LinkState struct {
 	phantoms int    // own links that never were, of others and of nudges
 	answers  pace   // to phantoms
 	nudges   pace
+	recall   recall
 
 	peers   map[wire.Addr]*peer
 	conns   map[carrier]*conn
@@ -205,6 +206,7 @@ func (l *LinkState) tick(now time.Time) {
 		l.tickPeer(p, now)
 	}
 	l.tickNudge(now)
+	l.tickRecall(now)
 	l.tickJoiner(now)
 }
 
@@ -218,6 +220,7 @@ func (l *LinkState) age(now time.Time) {
 		}
 		if e.usable() {
 			l.changed(now)
+			l.lost(now, 0)
 		}
 		l.db.remove(e)
 		l.count.aged++

@@ -119,6 +119,7 @@ func (l *LinkState) Down(nb wire.Addr) {
 	now := time.Now()
 	if o.e.usable() {
 		l.urgent(now)
+		l.lost(now, l.cfg.Timeout)
 	}
 	o.up, o.again, o.repeat = false, false, 0
 	o.e.down = true

@@ -60,6 +60,7 @@ func (l *LinkState) accept(from *peer, u lsa.Update, now time.Time) {
 			return
 		}
 		e = l.db.add(k, false)
+		l.newLink(now)
 	case u.Seq == e.seq:
 		l.count.duplicates++
 		return
@@ -81,6 +82,9 @@ func (l *LinkState) accept(from *peer, u lsa.Update, now time.Time) {
 	}
 	if changed && (was || e.usable()) {
 		l.changed(now)
+	}
+	if was && !e.usable() {
+		l.lost(now, l.cfg.Timeout)
 	}
 	l.count.accepted++
 	if p := l.peers[e.src]; p != nil {
