@@ -68,11 +68,15 @@ const (
 	later // opened, under a key that has become the present one
 )
 
-// New makes one end of a flow. It fails for a cipher that does not exist.
+// New makes one end of a flow. It fails for a cipher that does not exist, or that may
+// not be used here: where only approved algorithms may be (GODEBUG=fips140=only).
 func New(c Config) (*Sealer, error) {
 	u, ok := suiteOf(c.Cipher)
 	if !ok {
 		return nil, fmt.Errorf("seal: no cipher has the number %d", uint16(c.Cipher))
+	}
+	if err := u.usable(c.Key); err != nil {
+		return nil, fmt.Errorf("seal: %v: %w", c.Cipher, err)
 	}
 	if c.EpochBit == 0 {
 		c.EpochBit = epochBit
