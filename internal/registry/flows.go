@@ -49,6 +49,7 @@ func (h *Process) hold(rec *record, id int, end End) *held {
 	x := &held{rec: rec, id: id, by: h, end: end}
 	h.ends[id] = x
 	h.proc.nFlows++
+	h.r.userFlows[h.proc.id.UID]++
 	return x
 }
 
@@ -84,6 +85,11 @@ func (r *Registry) release(x *held) (peer End) {
 	rec := x.rec
 	delete(x.by.ends, x.id)
 	x.by.proc.nFlows--
+	if uid := x.by.proc.id.UID; r.userFlows[uid] > 1 {
+		r.userFlows[uid]--
+	} else {
+		delete(r.userFlows, uid)
+	}
 	if rec.client == x {
 		rec.client = nil
 	} else {
@@ -318,7 +324,8 @@ func (r *Registry) guard(f flow.Flow, spec qos.Spec, mpl time.Duration, session 
 	}
 	guarded, err := r.cfg.Guard(f, n)
 	if err != nil {
-		return f, errno.New(errno.Crypt, "the flow was to be encrypted with %v: %v", n.Cipher, err)
+		return f, errno.New(errno.Crypt, "the flow was to be encrypted with %v: %v", n.Cipher, err).
+			Next("name a cipher that this node may use: irm cert encrypt NAME cipher CIPHER replace")
 	}
 	return guarded, nil
 }
