@@ -166,6 +166,8 @@ PUBLIC ssize_t flow_read(int fd, void *buf, size_t count)
 	if (buf == NULL && count > 0)
 		return refuse(-EINVAL, "cannot read into no memory");
 	n = by_lane(lane_read, fd, buf, count);
+	for (int i = 0; n == LANE_EMPTY && lane_lend(fd, i); i++)
+		n = by_lane(lane_read, fd, buf, count);
 	if (n >= 0)
 		return n;
 	if (n == LANE_AGAIN)

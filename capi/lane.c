@@ -13,6 +13,7 @@
 
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 /* As in the package ring. */
 #define UNIT     8
@@ -34,6 +35,10 @@ struct foreign lanes[FD_END] __attribute__((aligned(64)));
 
 #define LOAD(p)     __atomic_load_n(p, __ATOMIC_SEQ_CST)
 #define STORE(p, v) __atomic_store_n(p, v, __ATOMIC_SEQ_CST)
+
+/* What is only a guess may be a wrong one. */
+#define GUESS(p)        __atomic_load_n(p, __ATOMIC_RELAXED)
+#define SET_GUESS(p, v) __atomic_store_n(p, v, __ATOMIC_RELAXED)
 
 static bool enter_lane(struct gate *g)
 {
@@ -168,6 +173,42 @@ ssize_t lane_read(int fd, void *buf, size_t count, bool *ring)
 	}
 	leave_lane(&f->in.gate);
 	return n;
+}
+
+/*
+ * On a busy machine the other side often waits for this very processor: to
+ * lend it costs less than a sleep and a wake-up. But where others compute, they
+ * keep it for a whole slice: who lost it for so long sleeps for a while, and is
+ * then served first.
+ */
+#define LENDS     4
+#define LONG_LEND 300000 /* ns */
+#define MAX_SULK  64
+
+bool lane_lend(int fd, int i)
+{
+	struct foreign *f = &lanes[fd];
+	struct timespec before, after;
+	uint32_t        n = GUESS(&f->sulk);
+
+	if (i == 0 && n > 0) {
+		SET_GUESS(&f->sulk, n - 1);
+		return false;
+	}
+	if (i >= LENDS)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	sched_yield();
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	n = GUESS(&f->sulked);
+	if ((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec > LONG_LEND) {
+		n = n == 0 ? 8 : n * 2 > MAX_SULK ? MAX_SULK : n * 2;
+		SET_GUESS(&f->sulked, n);
+		SET_GUESS(&f->sulk, n);
+	} else if (n > 0) {
+		SET_GUESS(&f->sulked, n - 1);
+	}
+	return true;
 }
 
 /* Whether a record may be written, as far as is known. */

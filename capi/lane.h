@@ -30,7 +30,9 @@ struct foreign {
 	uint32_t no_wait;   /* of the C side: flow_read does not wait */
 	uint32_t watched;   /* of the C side: Go is to know that nothing is there */
 	uint32_t patience;  /* of the C side: rounds to look for a message */
-	uint8_t  pad0_[44];
+	uint32_t sulk;      /* of the C side: waits in which not to lend the processor */
+	uint32_t sulked;    /* of the C side: how many those were last */
+	uint8_t  pad0_[36];
 
 	struct {
 		struct gate gate;
@@ -68,6 +70,11 @@ extern struct foreign lanes[FD_END];
 #define LANE_AGAIN (-3)
 
 ssize_t lane_read(int fd, void *buf, size_t count, bool *ring);
+
+/* Lends the processor to whom the message is awaited from, if it pays: true
+ * when lane_read is worth another try. i counts the tries. */
+bool lane_lend(int fd, int i);
+
 ssize_t lane_write(int fd, void *buf, size_t count, bool *ring);
 
 #endif

@@ -5,6 +5,10 @@
 //	program ── flow_read ──► C: dev.c set.c irm.c cep.c ──► call.c ──► Go: core_read
 //	                          checks, sleeps, is cancelled             never waits
 //
+// A message that is there, or for which there is room, needs no Go at all: C
+// reads and writes the rings of the flow itself (lane.c), by the rules of
+// ring.Foreign. Whatever is not that simple goes to Go.
+//
 // The C half is what programs meet. It checks arguments, refuses what cannot
 // be done in a forked child or in the handler of a signal, and sleeps: Go says
 // when, and rings an eventfd of the thread when there is something to do. So a

@@ -65,7 +65,8 @@ func put(f *ouroboros.Flow) (int, error) {
 // openLane lets flow_read and flow_write go by Go: see lane.c.
 func (o *open) openLane() {
 	lane := &C.lanes[o.fd]
-	lane.read_only, lane.no_wait, lane.watched, lane.patience = 0, 0, 0, 0
+	lane.read_only, lane.no_wait, lane.watched = 0, 0, 0
+	lane.patience, lane.sulk, lane.sulked = 0, 0, 0
 	o.KeepIn((*ring.Foreign)(unsafe.Pointer(lane)))
 }
 

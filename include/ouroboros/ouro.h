@@ -97,7 +97,7 @@ void ouro_on_interrupt(int (*ask)(void));
  * The program promises that all its handlers of signals are installed with
  * SA_ONSTACK, as those of CPython are from 3.10 on, and call nothing of this
  * library: then its calls need not block the signals of the thread meanwhile,
- * which halves what a flow_read costs.
+ * which halves what those cost that are more than a message there or back.
  */
 void ouro_signals_on_stack(bool yes);
 
