@@ -94,6 +94,7 @@ func (d *decoder) limits(f *File, e *entry) {
 	d.table("[limits]", e, []key{
 		limit("flows", &c.Flows),
 		limit("flows_per_process", &c.FlowsPerProcess),
+		limit("flows_per_user", &c.FlowsPerUser).spelled("flows_per_uid"),
 		limit("accepts_per_process", &c.AcceptsPerProcess),
 		limit("allocs_per_process", &c.AllocsPerProcess),
 		limit("names", &c.Names),

@@ -56,6 +56,7 @@ type Security struct {
 type Limits struct {
 	Flows             int // on the node
 	FlowsPerProcess   int
+	FlowsPerUser      int // of others than root and the daemon's user
 	AcceptsPerProcess int // pending
 	AllocsPerProcess  int // pending
 	Names             int

@@ -206,6 +206,7 @@ func TestTheTablesOfTheDaemonHaveTheirRanges(t *testing.T) {
 	}{
 		{"flows", func(l Limits) int { return l.Flows }, 1 << 20},
 		{"flows_per_process", func(l Limits) int { return l.FlowsPerProcess }, 1 << 20},
+		{"flows_per_user", func(l Limits) int { return l.FlowsPerUser }, 1 << 20},
 		{"accepts_per_process", func(l Limits) int { return l.AcceptsPerProcess }, 1 << 20},
 		{"allocs_per_process", func(l Limits) int { return l.AllocsPerProcess }, 1 << 20},
 		{"names", func(l Limits) int { return l.Names }, 1 << 20},

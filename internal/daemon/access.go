@@ -42,7 +42,7 @@ func usersOf(list []config.Principal) (server.Users, error) {
 
 func nodeLimits(l config.Limits) registry.Limits {
 	return registry.Limits{
-		Flows: l.Flows, FlowsPerProcess: l.FlowsPerProcess,
+		Flows: l.Flows, FlowsPerProcess: l.FlowsPerProcess, FlowsPerUser: l.FlowsPerUser,
 		AcceptsPerProcess: l.AcceptsPerProcess, AllocsPerProcess: l.AllocsPerProcess,
 		Names: l.Names, Programs: l.Programs, Processes: l.Processes,
 		IPCPs: l.IPCPs, Watchers: l.Watchers,

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"ouroboros/internal/errno"
@@ -172,7 +173,19 @@ func (h *Process) room(doing string, have, limit int, what string) error {
 		return errno.New(errno.NoBufs, "cannot %s: process %d holds %d flows, the most is %d",
 			doing, h.pid, h.proc.nFlows, r.cfg.Limits.FlowsPerProcess).Next("deallocate some")
 	}
+	if r.userIsFull(h.proc) {
+		r.count.limit++
+		return errno.New(errno.NoBufs, "cannot %s: the processes of user %d hold %d ends of flows, the most is %d",
+			doing, h.proc.id.UID, r.userFlows[h.proc.id.UID], r.cfg.Limits.FlowsPerUser).Next("deallocate some")
+	}
 	return nil
+}
+
+// userIsFull reports whether the user of a process has all the flows that one
+// user can have, so that some are left for others. r.mu is held.
+func (r *Registry) userIsFull(p *proc) bool {
+	uid := p.id.UID
+	return uid != 0 && int(uid) != os.Geteuid() && r.userFlows[uid] >= r.cfg.Limits.FlowsPerUser
 }
 
 // ended is the error of a call whose ctx has ended: ErrTimeout for a deadline,

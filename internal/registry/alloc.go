@@ -45,7 +45,7 @@ func (h *Process) AllocNow(dst string, spec qos.Spec) *Grant {
 	}
 	r.mu.Lock()
 	n := r.names[dst]
-	if n == nil || n.queue.Len() > 0 || h.alive() != nil || p.nFlows >= r.cfg.Limits.FlowsPerProcess {
+	if n == nil || n.queue.Len() > 0 || h.alive() != nil || p.nFlows >= r.cfg.Limits.FlowsPerProcess || r.userIsFull(p) {
 		r.mu.Unlock()
 		return nil
 	}

@@ -69,6 +69,7 @@ type Needs struct {
 type Limits struct {
 	Flows             int // on the node; default 65535
 	FlowsPerProcess   int // default 16384
+	FlowsPerUser      int // of others than root and the node's user; default 32768
 	AcceptsPerProcess int // pending; default 4096
 	AllocsPerProcess  int // pending; default 4096
 	Names             int // default 65536
@@ -86,6 +87,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.Flows, 65535)
 	set(&l.FlowsPerProcess, 16384)
+	set(&l.FlowsPerUser, 32768)
 	set(&l.AcceptsPerProcess, 4096)
 	set(&l.AllocsPerProcess, 4096)
 	set(&l.Names, 65536)

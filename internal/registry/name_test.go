@@ -197,6 +197,55 @@ func TestLimitsHaveClearErrors(t *testing.T) {
 	}
 }
 
+func TestOneUserCannotTakeTheFlowsOfAll(t *testing.T) {
+	n := newNode(t, func(c *Config) { c.Limits = Limits{FlowsPerUser: 3} })
+	announce := func(pid int, uid uint32) *Process {
+		h, err := n.Announce(Identity{PID: pid, UID: uid, Exe: "/usr/bin/test"}, testOwner("test"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	server := announce(10, 0) // root is not counted
+	if err := server.Bind(bg, "a"); err != nil {
+		t.Fatal(err)
+	}
+	first, second, other := announce(20, 4711), announce(30, 4711), announce(40, 4712)
+	var last *Grant
+	for _, h := range []*Process{first, second, first, other} {
+		n.accepting(server)
+		g, err := h.Alloc(bg, "a", qos.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h == first {
+			last = g
+		}
+	}
+	n.accepting(server)
+	_, err := second.Alloc(bg, "a", qos.Raw)
+	wantIs(t, err, errno.NoBufs)
+	_, err = second.Accept(bg)
+	wantIs(t, err, errno.NoBufs)
+	if second.AllocNow("a", qos.Raw) != nil {
+		t.Error("the short way goes past the limit")
+	}
+	if err := first.Dealloc(last.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := second.Alloc(bg, "a", qos.Raw); err != nil {
+		t.Error(err)
+	}
+	for _, h := range []*Process{first, second, other, server} {
+		h.Exit()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.userFlows) != 0 {
+		t.Errorf("still counted: %v", n.userFlows)
+	}
+}
+
 func TestIDsAreTheLowestFree(t *testing.T) {
 	for _, limit := range []int{1, 62, 63, 64, 65, 4095, 4096, 5000, 262144} {
 		s := newIDSet(limit)

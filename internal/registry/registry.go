@@ -49,11 +49,13 @@ type Registry struct {
 	awaited  map[int]chan struct{} // closed when the pid announces itself
 	started  map[int]*startup      // that have not ended, by pid
 	flows    map[int]*record       // by the first id
-	ids      idSet
-	ipcps    ipcpTable
-	watchers map[*watcher]struct{}
-	news     chan struct{} // closed when an IPCP has entered a layer or was connected
-	count    counters
+
+	userFlows map[uint32]int // ends that the processes of a user hold
+	ids       idSet
+	ipcps     ipcpTable
+	watchers  map[*watcher]struct{}
+	news      chan struct{} // closed when an IPCP has entered a layer or was connected
+	count     counters
 }
 
 var _ irm.Service = (*Registry)(nil)
@@ -78,13 +80,15 @@ func New(cfg Config) (*Registry, error) {
 		awaited:  make(map[int]chan struct{}),
 		started:  make(map[int]*startup),
 		flows:    make(map[int]*record),
-		ids:      newIDSet(2 * cfg.Limits.Flows),
-		ipcps:    newIPCPTable(),
-		trust:    trust,
-		client:   oap.Client{Store: trust, Log: cfg.Log},
-		server:   oap.NewServer(oap.ServerConfig{Slack: cfg.ClockSlack, Store: trust, Log: cfg.Log}),
-		watchers: make(map[*watcher]struct{}),
-		news:     make(chan struct{}),
+
+		userFlows: make(map[uint32]int),
+		ids:       newIDSet(2 * cfg.Limits.Flows),
+		ipcps:     newIPCPTable(),
+		trust:     trust,
+		client:    oap.Client{Store: trust, Log: cfg.Log},
+		server:    oap.NewServer(oap.ServerConfig{Slack: cfg.ClockSlack, Store: trust, Log: cfg.Log}),
+		watchers:  make(map[*watcher]struct{}),
+		news:      make(chan struct{}),
 	}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	if cfg.Store != nil {
