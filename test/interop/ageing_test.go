@@ -2,6 +2,7 @@ package interop
 
 import (
 	"testing"
+	"time"
 
 	"ouroboros/test/host"
 )
@@ -70,6 +71,75 @@ func TestAMemberThatDiesAgesOut(t *testing.T) {
 		// Those that are left have lost nothing.
 		n.hosts[1].serve(t, "oping.b", "oping", "-Q")
 		n.hosts[0].pings(t, "oping.b")
+		n.healthy(t)
+	})
+}
+
+// square is four hosts, each with two neighbours. (The last cable is not "ad",
+// which the program ip takes for a word of its own.)
+var square = append(chain(4), [2]int{3, 0})
+
+// In a square there is always another way. Members of ours take it when a
+// neighbour is disconnected; those of the C implementation keep the way that they
+// have when they hear no more of a link, until a member of ours reminds them.
+func TestASquareOfBothKindsFindsOtherWays(t *testing.T) {
+	arranged(t, []arrangement{
+		{ours, ours, ours, ours}, {ours, reference, ours, ours}, {ours, reference, ours, reference},
+		{reference, ours, reference, ours}, {reference, reference, ours, ours},
+	}, func(t testing.TB, who arrangement) {
+		n := layered(t, who, square, "ls_t_update", "2", "ls_t_timeo", "10", "ls_t_recalc", "1")
+		a, d := n.hosts[0], n.hosts[3]
+		for _, m := range n.hosts {
+			m.serve(t, "oping."+m.name, "oping", "-Q")
+		}
+		reachEachOther(t, "at first", n.hosts)
+		d.disconnect(t, a)
+		reachEachOther(t, "with a link less", n.hosts)
+		d.connect(t, a)
+		reachEachOther(t, "with that link again", n.hosts)
+		n.healthy(t)
+	})
+}
+
+// reachEachOther waits until each of some hosts reaches all others.
+func reachEachOther(t testing.TB, when string, some []*member) {
+	t.Helper()
+	begin := time.Now()
+	for _, from := range some {
+		for _, to := range some {
+			if from != to {
+				from.pingsAgain(t, "oping."+to.name)
+			}
+		}
+	}
+	t.Logf("%s: all have reached all after %v", when, time.Since(begin).Round(100*time.Millisecond))
+}
+
+// Who is left finds the way round a member that is gone, however it went.
+func TestASquareGoesOnWithoutAMember(t *testing.T) {
+	arranged(t, []arrangement{
+		{ours, ours, ours, ours}, {ours, ours, reference, ours}, {reference, ours, ours, ours},
+		{ours, reference, ours, reference}, {reference, ours, reference, reference},
+	}, func(t testing.TB, who arrangement) {
+		n := layered(t, who, square, "ls_t_update", "2", "ls_t_timeo", "10", "ls_t_recalc", "1")
+		last := n.hosts[3]
+		left := n.hosts[:3]
+		for _, m := range left {
+			m.serve(t, "oping."+m.name, "oping", "-Q")
+		}
+		reachEachOther(t, "at first", left)
+		if last.who == ours {
+			last.ours().Stop(t)
+		} else {
+			last.Kill()
+		}
+		last.Node = nil
+		reachEachOther(t, "without "+last.name, left)
+		for _, m := range n.ourMembers() {
+			host.Eventually(t, m.name+" reaches the two that are left", func() bool {
+				return len(m.show(t).LinkState.Routes) == 2
+			})
+		}
 		n.healthy(t)
 	})
 }

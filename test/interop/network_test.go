@@ -312,10 +312,17 @@ func (m *member) use(t testing.TB, tool, name string, args ...string) host.Resul
 			return r
 		}
 		t.Logf("%s: %s %s: %s%s", m.name, tool, name, r.Stdout, r.Stderr)
-		for _, o := range m.net.hosts {
-			if ref, ok := o.Node.(*host.Reference); ok && ref.Stands() {
-				t.Fatalf("%s: the reference's flow allocator has come to a stand", o.name)
-			}
+		m.net.allocates(t)
+	}
+}
+
+// allocates fails at once when a flow allocator of the C implementation has come
+// to a stand.
+func (n *network) allocates(t testing.TB) {
+	t.Helper()
+	for _, m := range n.hosts {
+		if ref, ok := m.Node.(*host.Reference); ok && ref.Stands() {
+			t.Fatalf("%s: the reference's flow allocator has come to a stand", m.name)
 		}
 	}
 }

@@ -295,6 +295,7 @@ func (m *member) pingsAgain(t testing.TB, name string) {
 	t.Helper()
 	m.know(t, name)
 	host.Eventually(t, m.name+" pings "+name, func() bool {
+		m.net.allocates(t)
 		return all5.MatchString(m.Run(t, "oping", "-n", name, "-c", "5", "-i", "5ms").Stdout)
 	})
 }
