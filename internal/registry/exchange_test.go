@@ -193,6 +193,7 @@ func TestThePeersRefusalIsExplained(t *testing.T) {
 		{errno.Of(-110), errno.TimedOut, []string{"in time", "hangs"}},
 		{errno.Of(-105), errno.NoBufs, []string{"limit", "try again"}},
 		{errno.Of(-1), errno.Perm, []string{"does not say why", "log"}},
+		{errno.Of(-90), errno.MsgSize, []string{"does not fit", "shorter certificate"}},
 		{errno.Of(-12), errno.NoMemory, []string{"out of memory", "log"}},
 		{errno.Of(-71), syscall.EPROTO, []string{"protocol error", "log"}},
 		{errors.New("words"), nil, []string{"words"}},

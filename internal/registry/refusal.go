@@ -19,6 +19,7 @@ import (
 //	1002    it is stopping
 //	110     nobody accepted in time
 //	105     a limit of it is reached
+//	90      its answer is longer than a message of the layer
 //	1       it could not serve the request
 func refusal(err error, dst string) error {
 	var d *errno.Detail
@@ -53,6 +54,9 @@ func refusal(err error, dst string) error {
 			Next("see whether the server hangs, or has as many flows as it can serve")
 	case errno.NoBufs:
 		return said("the node of the server has reached a limit").Next("try again later")
+	case errno.MsgSize:
+		return said("the answer of the server's node does not fit into a message of the layer").
+			Next("use a shorter certificate for %q, or a kex with shorter keys, or a layer with longer messages", dst)
 	case errno.Perm:
 		return said("the node of the server refused it and does not say why").Next("see its log")
 	}
