@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"ouroboros/internal/crypt"
+	"ouroboros/internal/errno"
 	"ouroboros/internal/oap"
 )
 
@@ -199,24 +202,16 @@ func (x Finding) String() string {
 }
 
 // Check looks at what a word means: all files of a name, or one certificate.
+// The empty word means everything in the directory.
 func (d Dir) Check(word string) ([]Finding, error) {
 	f := findings{store: d.Store(), now: time.Now()}
 	for _, err := range f.store.Problems() {
 		f.err(string(d), err)
 	}
-	known := false
-	for _, side := range []Side{Server, Client} {
-		s := oap.Security{Dir: oap.DefaultDir(string(d), string(side), word)}
-		if s.Dir == "" {
-			continue
-		}
-		if _, err := os.Stat(s.Dir); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		known = true
-		f.side(side, word, s)
+	if word == "" {
+		return f.everything(d)
 	}
-	if known {
+	if f.name(d, word) {
 		return f.all, nil
 	}
 	places, err := d.find(word)
@@ -224,14 +219,66 @@ func (d Dir) Check(word string) ([]Finding, error) {
 		return nil, err
 	}
 	for _, p := range places {
-		f.certificate(p.path)
-		if p.kind == KindAuthority {
-			key, err := crypt.ReadSigner(filepath.Join(filepath.Dir(p.path), keyFile))
-			if err != nil {
-				f.err(p.path, err)
+		f.place(p)
+	}
+	return f.all, nil
+}
+
+// everything looks at all names, and all authorities.
+func (f *findings) everything(d Dir) ([]Finding, error) {
+	names := make(map[string]bool)
+	for _, side := range []Side{Server, Client} {
+		entries, err := os.ReadDir(d.join(string(side)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, errno.New(errno.Of(errno.Number(err)), "cannot read %s: %v", d.join(string(side)), reason(err))
+		}
+		for _, e := range entries {
+			if e.IsDir() {
+				names[e.Name()] = true
 			}
-			key.Wipe()
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		f.name(d, name)
+	}
+	places, err := d.each()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range places {
+		if p.kind == KindAuthority || p.kind == KindTrusted {
+			f.place(p)
 		}
 	}
 	return f.all, nil
+}
+
+// name looks at both sides of a name, and reports whether it has any files.
+func (f *findings) name(d Dir, name string) (known bool) {
+	for _, side := range []Side{Server, Client} {
+		s := oap.Security{Dir: oap.DefaultDir(string(d), string(side), name)}
+		if s.Dir == "" {
+			continue
+		}
+		if _, err := os.Stat(s.Dir); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		known = true
+		f.side(side, name, s)
+	}
+	return known
+}
+
+// place looks at one certificate, and the key of an authority.
+func (f *findings) place(p place) {
+	f.certificate(p.path)
+	if p.kind != KindAuthority {
+		return
+	}
+	path := filepath.Join(filepath.Dir(p.path), keyFile)
+	key, err := crypt.ReadSigner(path)
+	if err != nil {
+		f.err(path, err)
+	}
+	key.Wipe()
 }

@@ -119,6 +119,27 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestACheckOfEverythingFindsWhatIsWrongAnywhere(t *testing.T) {
+	d := newDir(t, Options{})
+	issue(t, d, Request{Name: "web"})
+	issue(t, d, Request{Name: "alice", To: []string{"mail"}})
+	found, err := d.Check("")
+	if err != nil || len(found) != 6 || problems(t, d, "") != "" {
+		t.Errorf("%+v, %v", found, err)
+	}
+	for _, path := range []string{d.of(Server, "web").key, d.of(Client, "mail").key, d.authority("home").key} {
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := problems(t, d, ""); strings.Count(got, "read by everybody") != 3 {
+		t.Errorf("it finds\n%s", got)
+	}
+	if found, err := Dir(t.TempDir()).Check(""); err != nil || len(found) != 0 {
+		t.Errorf("in an empty directory: %+v, %v", found, err)
+	}
+}
+
 func TestDemandsThatNobodyCanMeetAreFound(t *testing.T) {
 	d := Dir(t.TempDir())
 	s := oap.Security{Dir: oap.DefaultDir(string(d), oap.ClientSide, "web"), RequireAuth: true, RequireEncryption: true}

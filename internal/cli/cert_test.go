@@ -47,6 +47,7 @@ func TestCertificatesAreMadeShownAndChecked(t *testing.T) {
 		{"check web", 1, "wrong  " + dir + "/client/web/kex.srv.pub: the client encapsulates", "the check has found mistakes"},
 		{"kem web", 0, dir + "/client/web/kex.srv.pub.raw", ""},
 		{"check web", 0, "ok     " + dir + `/server/web/crt.pem: certificate of "web", issued by "home", P-256`, ""},
+		{"check", 0, "ok     " + dir + "/ca/home/crt.pem", ""},
 		{"show web", 0, "  issuer       home\n", ""},
 		{"show " + there + "/client/web/crt.pem", 0, "  kind         file\n", ""},
 		{"revoke " + there + "/client/web/crt.pem", 0, "revoked: the certificate of alice, issued by home", ""},

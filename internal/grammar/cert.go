@@ -178,11 +178,12 @@ func certShow() *Node {
 func certCheck() *Node {
 	return &Node{
 		Word: "check", Purpose: "look for mistakes in the certificates and keys of a name",
-		Subject:  certWhat(),
+		Free: &Keyword{Word: "what", Arg: "<what>", Source: Files,
+			Help: "a name that has files in the directory, an authority, or the file of a certificate; without it, everything"},
 		Keywords: []*Keyword{securityDir()},
-		Notes:    []string{"The exit code is 1 when something is wrong. Certificates that end within 30 days count as that."},
+		Notes:    []string{"The exit code is 1 when something is wrong. Certificates that end within 30 days count as that, so that a daily run says in time what to renew."},
 		JSON:     []string{"path", "ok", "text", "hint"}, List: true,
-		Examples: []Example{{"irm cert check web", ""}},
+		Examples: []Example{{"irm cert check web", ""}, {"irm cert check", "all that the directory holds"}},
 	}
 }
 
