@@ -46,8 +46,9 @@
 // one byte that are no update, before keep-alives are due; and when it has
 // announced a link with numbers of the other kind, a nudge for each new data
 // transfer connection, the withdrawal of a link that never was, which makes it
-// compute its routes. Members of the C implementation take a withdrawal for a
-// refresh and never send one.
+// compute its routes. Such a withdrawal also follows when a link has aged out in a
+// layer of both kinds, since they keep their routes over it. Members of the C
+// implementation take a withdrawal for a refresh and never send one.
 //
 // # Who forges
 //
