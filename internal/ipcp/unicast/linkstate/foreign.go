@@ -21,6 +21,8 @@ const (
 	// fillerPart of a flow's time-out may pass without a packet on it. Keep-alives
 	// are due after a quarter.
 	fillerPart = 8
+	// fillerLeast is the shortest time between two: who dials chooses the time-out.
+	fillerLeast = 100 * time.Millisecond
 	// fillerSize is shorter than any update, and not empty.
 	fillerSize = 1
 
@@ -49,13 +51,13 @@ func (l *LinkState) tickFiller(c *conn, now time.Time) {
 	if timeout == 0 || c.p.kin || !c.ready || !c.up || c.full {
 		return
 	}
-	at := c.sentAt.Add(timeout / fillerPart)
-	if now.Before(at) {
+	every := max(timeout/fillerPart, fillerLeast)
+	if at := c.sentAt.Add(every); now.Before(at) {
 		l.due(at)
 		return
 	}
 	c.sentAt = now
-	l.due(now.Add(timeout / fillerPart))
+	l.due(now.Add(every))
 	l.fillers = append(l.fillers, c)
 }
 

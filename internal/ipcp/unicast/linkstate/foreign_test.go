@@ -294,6 +294,7 @@ func TestNoKeepAliveComesDueOnAConnectionToTheOtherKind(t *testing.T) {
 		far, used := timed(t, m, 2, timeout)
 		m.Up(2, 0)
 		_, never := timed(t, m, 3, 0)
+		_, hasty := timed(t, m, 4, time.Millisecond)
 		begin := time.Now()
 		pause(10 * time.Minute)
 		for i, r := range []*reader{spare, used} {
@@ -317,6 +318,9 @@ func TestNoKeepAliveComesDueOnAConnectionToTheOtherKind(t *testing.T) {
 		}
 		if lengths, _ := never.take(); slices.Contains(lengths, fillerSize) {
 			t.Error("a flow without a time-out, which has no keep-alives, got fillers")
+		}
+		if lengths, _ := hasty.take(); len(lengths) > 10*60*10+100 {
+			t.Errorf("who has asked for a time-out of a millisecond got %d packets", len(lengths))
 		}
 		// From now on it is known to be of our kind.
 		u := lsa.Update{Src: 2, Dst: 1, Seq: lsa.Make(1, 1496, false)}
