@@ -247,7 +247,7 @@ func (e *End) Linger() bool {
 		if e.RxQueueLen() > 0 {
 			return true
 		}
-		if lend() {
+		if lend() > longSpin {
 			break
 		}
 	}

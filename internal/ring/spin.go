@@ -21,6 +21,9 @@ const (
 	courtesyEvery = 4
 	firstYield    = 8 // in one program, where the other side may be next on this processor
 
+	// A processor that was lent for so long was used by somebody.
+	used = time.Microsecond
+
 	// A sleep that ended sooner would have been better spent spinning.
 	shortSleep = 100 * time.Microsecond
 
@@ -51,11 +54,12 @@ type spinner struct {
 	sulk   int // short sleeps to pass over before spinning again
 	sulked int // length of the last sulk
 	yield  int // rounds before the first yield
+	lend   int // rounds before the processor is lent
 	shared bool
 }
 
 func (s *spinner) init(shared bool) {
-	s.rounds, s.yield, s.shared = firstRounds, yieldRounds, shared
+	s.rounds, s.yield, s.lend, s.shared = firstRounds, yieldRounds, courtesy, shared
 	if !shared {
 		s.yield = firstYield
 	}
@@ -67,7 +71,7 @@ func (s *spinner) while(word *atomic.Uint64, value uint64) bool {
 		spinners.now.Add(-1)
 		return word.Load() != value
 	}
-	changed, scarce := false, false
+	changed, scarce, paid := false, false, false
 	var begun time.Time
 	i := 1
 spin:
@@ -81,9 +85,14 @@ spin:
 		if i == timedRounds {
 			begun = time.Now()
 		}
-		if s.shared && i >= courtesy && i%courtesyEvery == 0 {
-			if scarce = lend(); scarce {
+		if s.shared && i >= s.lend && i%min(s.lend, courtesyEvery) == 0 {
+			lent := lend()
+			if scarce = lent > longSpin; scarce {
 				changed = word.Load() != value
+				break
+			}
+			if paid = lent > used && word.Load() != value; paid {
+				changed = true
 				break
 			}
 		}
@@ -92,6 +101,12 @@ spin:
 		}
 	}
 	spinners.now.Add(-1)
+	switch {
+	case paid: // the other side is on this very processor, so lend it at once
+		s.lend = max(s.lend/2, 1)
+	case changed:
+		s.lend = min(2*s.lend, courtesy)
+	}
 	switch {
 	case scarce, i > timedRounds && time.Since(begun) > longSpin:
 		s.rounds = minRounds
@@ -112,12 +127,11 @@ func Lend() { lend() }
 
 // lend gives the processor to who else can run on it: often that is the very
 // process that is waited for, put on the same processor by a wake-up. It
-// reports whether it took so long to come back that somebody else must have
-// been running.
-func lend() (scarce bool) {
+// reports how long that took: a long time when somebody else was running.
+func lend() time.Duration {
 	begun := time.Now()
 	unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
-	return time.Since(begun) > longSpin
+	return time.Since(begun)
 }
 
 // slept learns from a sleep that ended by a wake.
