@@ -142,7 +142,7 @@ static ssize_t await(look_t look, int fd, void *buf, size_t count, ssize_t n)
 /* A lane is tried first: most messages need no more. */
 typedef ssize_t (*lane_t)(int fd, void *buf, size_t count, bool *ring);
 
-static ssize_t by_lane(lane_t lane, int fd, void *buf, size_t count)
+static ssize_t try_lane(lane_t lane, int fd, void *buf, size_t count)
 {
 	bool    ring = false;
 	ssize_t n;
@@ -157,6 +157,15 @@ static ssize_t by_lane(lane_t lane, int fd, void *buf, size_t count)
 	return n;
 }
 
+static ssize_t after_lane(ssize_t n, look_t look, int fd, void *buf, size_t count)
+{
+	if (n >= 0)
+		return n;
+	if (n == LANE_AGAIN)
+		return -EAGAIN;
+	return await(look, fd, buf, count, n);
+}
+
 PUBLIC ssize_t flow_read(int fd, void *buf, size_t count)
 {
 	ssize_t n;
@@ -165,14 +174,10 @@ PUBLIC ssize_t flow_read(int fd, void *buf, size_t count)
 		return -EBADF;
 	if (buf == NULL && count > 0)
 		return refuse(-EINVAL, "cannot read into no memory");
-	n = by_lane(lane_read, fd, buf, count);
+	n = try_lane(lane_read, fd, buf, count);
 	for (int i = 0; n == LANE_EMPTY && lane_lend(fd, i); i++)
-		n = by_lane(lane_read, fd, buf, count);
-	if (n >= 0)
-		return n;
-	if (n == LANE_AGAIN)
-		return -EAGAIN;
-	return await(look_read, fd, buf, count, n);
+		n = try_lane(lane_read, fd, buf, count);
+	return after_lane(n, look_read, fd, buf, count);
 }
 
 PUBLIC ssize_t flow_write(int fd, const void *buf, size_t count)
@@ -183,10 +188,10 @@ PUBLIC ssize_t flow_write(int fd, const void *buf, size_t count)
 		return refuse(-EINVAL, "cannot write from no memory");
 	if (fd < 0 || fd >= FD_END)
 		return -EBADF;
-	n = by_lane(lane_write, fd, (void *) buf, count);
-	if (n >= 0)
-		return n;
-	return await(look_write, fd, (void *) buf, count, n);
+	/* With a full queue there is much to do for the other side: to lend the
+	 * processor is not enough. */
+	n = try_lane(lane_write, fd, (void *) buf, count);
+	return after_lane(n, look_write, fd, (void *) buf, count);
 }
 
 PUBLIC int ouro_alloc_start(const char *dst, const qosspec_t *qs, const struct timespec *timeo)

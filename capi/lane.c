@@ -275,8 +275,12 @@ static ssize_t give(struct foreign *f, const void *buf, size_t count, bool *ring
 		longest = mtu < f->out.most ? mtu : f->out.most;
 	if (count > longest)
 		return LANE_SLOW;
-	if (!fits(f, need) && (!refresh_out(f) || !fits(f, need)))
-		return LANE_SLOW;
+	if (!fits(f, need)) {
+		if (!refresh_out(f))
+			return LANE_SLOW;
+		if (!fits(f, need))
+			return f->no_wait_write ? LANE_AGAIN : LANE_EMPTY;
+	}
 	if (!go_back(f, need))
 		return LANE_SLOW;
 	*(uint64_t *) (g->mem + (f->out.tail & g->mask)) = (uint64_t) MESSAGE << 32 | count;

@@ -28,11 +28,12 @@ struct foreign {
 	uint32_t marks;
 	uint32_t read_only; /* of the C side: flow_write is left to Go */
 	uint32_t no_wait;   /* of the C side: flow_read does not wait */
+	uint32_t no_wait_write;
 	uint32_t watched;   /* of the C side: Go is to know that nothing is there */
 	uint32_t patience;  /* of the C side: rounds to look for a message */
 	uint32_t sulk;      /* of the C side: waits in which not to lend the processor */
 	uint32_t sulked;    /* of the C side: how many those were last */
-	uint8_t  pad0_[36];
+	uint8_t  pad0_[32];
 
 	struct {
 		struct gate gate;
@@ -62,7 +63,7 @@ extern struct foreign lanes[FD_END];
 /*
  * A message that is there, or for which there is room: its length. LANE_SLOW
  * when the call is to be left to Go, LANE_EMPTY when it has to wait for a
- * message, and LANE_AGAIN when it does not wait. ring is set when the other
+ * message or for room, and LANE_AGAIN when it does not wait. ring is set when the other
  * side wants to be rung. lane_write does not write to buf.
  */
 #define LANE_SLOW  (-1)
@@ -71,8 +72,8 @@ extern struct foreign lanes[FD_END];
 
 ssize_t lane_read(int fd, void *buf, size_t count, bool *ring);
 
-/* Lends the processor to whom the message is awaited from, if it pays: true
- * when lane_read is worth another try. i counts the tries. */
+/* Lends the processor to the other side, if that pays: true when another try is
+ * worth it. i counts the tries. */
 bool lane_lend(int fd, int i);
 
 ssize_t lane_write(int fd, void *buf, size_t count, bool *ring);

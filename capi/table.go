@@ -65,7 +65,7 @@ func put(f *ouroboros.Flow) (int, error) {
 // openLane lets flow_read and flow_write go by Go: see lane.c.
 func (o *open) openLane() {
 	lane := &C.lanes[o.fd]
-	lane.read_only, lane.no_wait, lane.watched = 0, 0, 0
+	lane.read_only, lane.no_wait, lane.no_wait_write, lane.watched = 0, 0, 0, 0
 	lane.patience, lane.sulk, lane.sulked = 0, 0, 0
 	o.KeepIn((*ring.Foreign)(unsafe.Pointer(lane)))
 }
@@ -73,12 +73,15 @@ func (o *open) openLane() {
 // flagLane tells the lane what the flags say.
 func (o *open) flagLane() {
 	lane, flags := &C.lanes[o.fd], o.Flags()
-	lane.read_only, lane.no_wait = 0, 0
+	lane.read_only, lane.no_wait, lane.no_wait_write = 0, 0, 0
 	if flags&ouroboros.AccessMode == ouroboros.ReadOnly {
 		lane.read_only = 1
 	}
 	if flags&ouroboros.NonBlockingRead != 0 {
 		lane.no_wait = 1
+	}
+	if flags&ouroboros.NonBlockingWrite != 0 {
+		lane.no_wait_write = 1
 	}
 }
 
