@@ -282,6 +282,7 @@ func (s *Signer) Wipe() {
 	case ed25519.PrivateKey:
 		clear(k)
 	case *ecdsa.PrivateKey:
+		//lint:ignore SA1019 there is no other way to overwrite it, and it is not used again
 		clear(k.D.Bits())
 	}
 	if k, ok := s.pure.(ed448.PrivateKey); ok {
