@@ -50,6 +50,7 @@ struct frame {
 	uint32_t gen;     /* of the descriptor, by the first look; 0 = none yet */
 	int64_t  timeout; /* out: of the call, FOREVER or 0 and more */
 	bool     expired; /* in: the time is over, this is the last look */
+	uint32_t queued;  /* of a write: messages in the queue when it began to wait, + 1 */
 };
 
 struct event {

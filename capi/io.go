@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"sync"
+	"time"
 	"unsafe"
 
 	"ouroboros"
@@ -123,6 +124,20 @@ func core_read(fd C.int, buf unsafe.Pointer, n C.size_t, fr *C.struct_frame) C.s
 	return number(got, err)
 }
 
+// closedFor is how long the window of a peer is closed before a write says that
+// it is more than slow.
+const closedFor = time.Second
+
+// stuck is what a write gives whose time is over: ECONNRESET for an in-order
+// flow from which the peer has taken nothing for long.
+func (o *open) stuck(fr *C.struct_frame, n C.ssize_t) C.ssize_t {
+	if n == -C.ETIMEDOUT && time.Duration(fr.timeout) > closedFor && o.QoS().InOrder &&
+		fr.queued == C.uint32_t(o.TxQueueLen())+1 {
+		return number(0, errno.ConnReset)
+	}
+	return n
+}
+
 // core_ready is core_read that reads nothing.
 //
 //export core_ready
@@ -171,8 +186,11 @@ func core_write(fd C.int, buf unsafe.Pointer, n C.size_t, fr *C.struct_frame) C.
 		return number(0, errno.NotAlloc)
 	}
 	fr.timeout = C.int64_t(o.WriteTimeout())
+	if fr.queued == 0 {
+		fr.queued = C.uint32_t(o.TxQueueLen()) + 1
+	}
 	if fr.timeout == 0 || bool(fr.expired) {
-		return timedOut(len(p), o.TryWrite(p))
+		return o.stuck(fr, timedOut(len(p), o.TryWrite(p)))
 	}
 	err = outside(fr.seat).Write(o.Flow, p)
 	if err == errno.Again {

@@ -147,6 +147,27 @@ static void reading_and_writing(void)
 	IS(flow_dealloc(b), 0);
 }
 
+/* A peer that takes nothing is slow at first, and stuck after a second. */
+static void closed_window(void)
+{
+	static const struct timespec long_time = { 1, 100 * 1000 * 1000 };
+	static const qosspec_t      *specs[]   = { &qos_data, &qos_raw };
+	char                         buf[1000] = { 0 };
+	int                          a, b;
+
+	for (int i = 0; i < 2; i++) {
+		pair("flows", specs[i], &a, &b);
+		IS(fccntl(a, FLOWSSNDTIMEO, &soon), 0);
+		while (flow_write(a, buf, sizeof(buf)) > 0)
+			;
+		IS(flow_write(a, buf, sizeof(buf)), -ETIMEDOUT);
+		IS(fccntl(a, FLOWSSNDTIMEO, &long_time), 0);
+		IS(flow_write(a, buf, sizeof(buf)), i == 0 ? -ECONNRESET : -ETIMEDOUT);
+		flow_dealloc(a);
+		flow_dealloc(b);
+	}
+}
+
 static void controls(void)
 {
 	uint32_t flags = 0;
@@ -247,6 +268,7 @@ int main(void)
 {
 	allocation();
 	reading_and_writing();
+	closed_window();
 	controls();
 	parts();
 	words();
