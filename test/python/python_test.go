@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,7 +16,17 @@ import (
 	"ouroboros/test/host"
 )
 
-func TestMain(m *testing.M) { os.Exit(host.Main(m)) }
+func TestMain(m *testing.M) {
+	code := host.Main(m)
+	os.RemoveAll(environment.dir)
+	os.Exit(code)
+}
+
+// environment is a virtual environment that the tests share.
+var environment struct {
+	sync.Once
+	dir string
+}
 
 // pythonVariable names the Python to test with, instead of the system's.
 const pythonVariable = "OUROBOROS_TEST_PYTHON"
@@ -43,26 +54,33 @@ func interpreter(t *testing.T) string {
 	return ""
 }
 
-// installed makes a virtual environment and installs the package in it.
+// installed gives a Python in a virtual environment in which the package is
+// installed.
 func installed(t *testing.T) (python string) {
 	t.Helper()
 	from := interpreter(t)
-	venv := filepath.Join(t.TempDir(), "venv")
-	python = filepath.Join(venv, "bin", "python")
-	for _, c := range [][]string{
-		{from, "-m", "venv", venv},
-		{python, "-m", "pip", "install", "."},
-	} {
-		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, c[0], c[1:]...)
-		cmd.Dir = source()
-		cmd.Env = append(plain(), "PIP_NO_INDEX=1", "PIP_DISABLE_PIP_VERSION_CHECK=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", strings.Join(c, " "), err, out)
+	environment.Do(func() {
+		dir, err := os.MkdirTemp("", "ouroboros-python-")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	return python
+		environment.dir = dir
+		python := filepath.Join(dir, "bin", "python")
+		for _, c := range [][]string{
+			{from, "-m", "venv", dir},
+			{python, "-m", "pip", "install", "."},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, c[0], c[1:]...)
+			cmd.Dir = source()
+			cmd.Env = append(plain(), "PIP_NO_INDEX=1", "PIP_DISABLE_PIP_VERSION_CHECK=1")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", strings.Join(c, " "), err, out)
+			}
+		}
+	})
+	return filepath.Join(environment.dir, "bin", "python")
 }
 
 // plain is an environment that leads to no other installation.
