@@ -38,7 +38,8 @@ func TestThePageRunsAsItStands(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", script.String())
 	cmd.Dir = shadow(t)
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	// Without the path of the directory what was compiled before serves again.
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "GOFLAGS=-trimpath")
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
