@@ -24,9 +24,9 @@ import errno as _errno
 import warnings as _warnings
 from collections import deque
 from types import TracebackType
-from typing import (Any, AsyncIterator, Awaitable, Callable, Deque, List,
-                    Optional, Set, Type, Union)
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from typing import (Any, AsyncIterator, Awaitable, Callable, Deque, Dict,
+                    List, Optional, Set, Type, Union)
+from weakref import WeakValueDictionary
 
 from ouroboros import _abi, _errors
 from ouroboros._lib import (lib as _lib, native as _native,
@@ -109,13 +109,17 @@ class _Hub:
                 flow._wake()
 
 
-_hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Hub]" = WeakKeyDictionary()
+_hubs: Dict[asyncio.AbstractEventLoop, _Hub] = {}
 
 
 def _hub() -> _Hub:
     loop = asyncio.get_running_loop()
     hub = _hubs.get(loop)
     if hub is None:
+        for other, left in list(_hubs.items()):
+            if other.is_closed():  # with flows that nobody has deallocated
+                left.close()
+                del _hubs[other]
         hub = _hubs[loop] = _Hub(loop)
     return hub
 

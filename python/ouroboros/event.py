@@ -16,6 +16,7 @@ BlockingIOError. The module has the names of `ouroboros.dev` as well.
 
 import errno as _errno
 import threading as _threading
+import time as _time
 from collections import deque as _deque
 from enum import IntFlag
 from types import TracebackType
@@ -31,6 +32,9 @@ __all__ = _dev.__all__ + [
     "FEventQueue", "FEventType", "FlowEventError", "FlowEventTimeout",
     "FlowSet",
 ]
+
+
+_LOOK = 1.0  # seconds after which a thread that waits looks around
 
 
 class FlowEventError(Exception):
@@ -122,8 +126,11 @@ class FlowSet:
     """
 
     def __init__(self, flows: Optional[Iterable[Flow]] = None) -> None:
+        self.__c: Optional[int] = None
         self.__members: Dict[int, Flow] = {}
-        self.__lock = _threading.Lock()  # of the members
+        self.__lock = _threading.Lock()  # of all that follows and the members
+        self.__waiting = 0  # threads in wait
+        self.__doomed: Optional[int] = None  # to be destroyed by the last of them
         self.__c = _lib.fset_create()
         if not self.__c:
             raise MemoryError("cannot create a flow set: this process has 31; destroy one")
@@ -200,27 +207,53 @@ class FlowSet:
         :raises FlowEventError: waiting failed
         :raises ValueError: the set was destroyed
         """
-        events = self.__events(self.__set(), fq._FEventQueue__c,  # type: ignore[attr-defined]
-                               timeo) if not fq else []
-        fq._FEventQueue__events.extend(events)  # type: ignore[attr-defined]
-
-    def __events(self, c: int, fq: int, timeo: Optional[float]) -> List[Tuple[Flow, FEventType]]:
-        t = _timespec(timeo)
-        found = _native.events(c, fq, *((-1, 0) if t is None else (t.tv_sec, t.tv_nsec)))
-        if isinstance(found, int):
-            if found == -_errno.ETIMEDOUT:
-                raise FlowEventTimeout(-found, "no event came in time")
-            raise _errors.make(FlowEventError, -found, "cannot wait for events")
+        if fq:
+            return
         with self.__lock:
-            return [(self.__members.get(fd) or _alias(fd), FEventType(t)) for fd, t in found]
+            c = self.__set()
+            self.__waiting += 1
+        try:
+            found = self.__found(c, fq._FEventQueue__c, timeo)  # type: ignore[attr-defined]
+            with self.__lock:
+                events = [(self.__members.get(fd) or _alias(fd), FEventType(t)) for fd, t in found]
+            fq._FEventQueue__events.extend(events)  # type: ignore[attr-defined]
+        finally:
+            with self.__lock:
+                self.__waiting -= 1
+                if self.__doomed and not self.__waiting:
+                    _lib.fset_destroy(self.__doomed)
+                    self.__doomed = None
+
+    def __found(self, c: int, fq: int, timeo: Optional[float]) -> List[Tuple[int, int]]:
+        """Waits for events. Now and then it looks whether the set is still
+        there."""
+        end = None if timeo is None else _time.monotonic() + timeo
+        while True:
+            left = _LOOK if end is None else min(end - _time.monotonic(), _LOOK)
+            t = _timespec(left)
+            found = _native.events(c, fq, t.tv_sec, t.tv_nsec)  # type: ignore[union-attr]
+            if not isinstance(found, int):
+                return found
+            self.__set()
+            if found != -_errno.ETIMEDOUT:
+                raise _errors.make(FlowEventError, -found, "cannot wait for events")
+            if end is not None and _time.monotonic() >= end:
+                raise FlowEventTimeout(-found, "no event came in time")
 
     def destroy(self) -> None:
         """Gives the set up; calling it again does nothing. Events that are in
-        a queue stay there."""
-        c, self.__c = getattr(self, "_FlowSet__c", None), None
-        if c:
+        a queue stay there. Threads that wait for others get a ValueError,
+        within a second."""
+        with self.__lock:
+            c, self.__c = self.__c, None
+            if c is None:
+                return
             self.__members.clear()
-            _lib.fset_destroy(c)
+            if self.__waiting:
+                _lib.fset_zero(c)
+                self.__doomed = c
+            else:
+                _lib.fset_destroy(c)
 
 
 def _alias(fd: int) -> Flow:

@@ -268,6 +268,19 @@ class Loops(AioTest):
                 await g.dealloc()
             self.run_async(main())
 
+    def test_loops_that_end_with_open_flows(self):
+        from ouroboros._lib import lib
+        for _ in range(40):
+            kept = []
+
+            async def main():
+                kept.extend(await self.both())
+
+            asyncio.run(main())
+            for f in kept:
+                self.assertEqual(lib.flow_dealloc(f._Flow__fd), 0)
+                f._Flow__fd = -1
+
     def test_loops_in_threads(self):
         async def main():
             f, g = await self.both()

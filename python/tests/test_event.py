@@ -7,7 +7,7 @@ import unittest
 from ouroboros import event
 from ouroboros.event import *
 
-from tests.support import DaemonTest, PATIENCE
+from tests.support import DaemonTest, PATIENCE, eventually
 
 
 class Sets(DaemonTest):
@@ -144,6 +144,20 @@ class Sets(DaemonTest):
         with FlowSet() as fs:
             fs.destroy()
         self.assertEqual(repr(fs), "<FlowSet, destroyed>")
+
+    def test_destroyed_while_waiting(self):
+        for timeo in (None, PATIENCE):
+            fs = FlowSet([self.pairs[0][0]])
+            waiters = [self.in_thread(lambda: fs.wait(FEventQueue(), timeo)) for _ in range(2)]
+            eventually(lambda: fs._FlowSet__waiting == 2, "both wait")
+            fs.destroy()
+            FlowSet([self.pairs[0][0]]).destroy()  # the flow is free at once
+            for w in waiters:
+                with self.assertRaises(ValueError):
+                    w.result()
+        sets = [FlowSet() for _ in range(31)]  # all were given back
+        for fs in sets:
+            fs.destroy()
 
     def test_there_are_31(self):
         sets = []
