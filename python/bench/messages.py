@@ -20,7 +20,7 @@ import time
 sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
 from ouroboros import cli, irm  # noqa: E402
-from ouroboros.dev import Flow, FlowDownException, flow_accept, flow_alloc  # noqa: E402
+from ouroboros.dev import Flow, flow_accept, flow_alloc  # noqa: E402
 
 SMALL, LARGE = bytes(64), bytes(1400)
 STOP = b"stop"

@@ -5,9 +5,22 @@ from enum import IntFlag
 from typing import Optional
 
 from ouroboros import _abi, _errors
-from ouroboros._errors import FlowPermissionException
+from ouroboros._errors import FlowAllocatedException, FlowPermissionException
 from ouroboros._lib import control, qos_from_c, seconds_of, timespec
 from ouroboros.qos import QoSSpec
+
+
+DEFAULT_READ = 2048  # bytes
+WHOLE = (1 << 20) + 1  # bytes; no message is that long
+
+
+def line(ln: str, count: Optional[int]) -> bytes:
+    """What is written of a line of which count characters are wanted."""
+    if count is not None:
+        if count < 0:
+            raise ValueError("count is negative")
+        ln = ln[:count]
+    return ln.encode()
 
 
 class FlowProperties(IntFlag):
@@ -25,10 +38,15 @@ class FlowProperties(IntFlag):
 
 
 class FlowSettings:
-    """The part of a flow that does not wait. All of it raises
+    """The part of a flow that does not wait. All that is public raises
     FlowPermissionException when there is no flow."""
 
     _Flow__fd: int
+
+    def _must_be_free(self) -> None:
+        if self._Flow__fd >= 0:
+            raise FlowAllocatedException(
+                f"{self!r} holds a flow; deallocate it first, or take another object")
 
     def __control(self, command: int, argument: object, what: str) -> None:
         r = control(self._Flow__fd, command, argument)

@@ -19,7 +19,6 @@ raises BlockingIOError.
 """
 
 import asyncio
-import ctypes as _ctypes
 import errno as _errno
 import warnings as _warnings
 from collections import deque
@@ -32,7 +31,8 @@ from ouroboros import _abi, _errors
 from ouroboros._lib import (lib as _lib, native as _native,
                             qos_from_c as _qos_from_c, qos_to_c as _qos_to_c,
                             timespec as _timespec)
-from ouroboros._settings import FlowProperties, FlowSettings
+from ouroboros._settings import DEFAULT_READ as _DEFAULT_READ, WHOLE as _WHOLE
+from ouroboros._settings import FlowProperties, FlowSettings, line as _line
 from ouroboros.dev import (FlowAllocatedException, FlowDeallocWarning,
                            FlowDownException, FlowException,
                            FlowNotAllocatedException, FlowPermissionException)
@@ -45,8 +45,6 @@ __all__ = [
     "flow_alloc", "flow_join", "flows", "serve",
 ]
 
-_DEFAULT_READ = 2048  # bytes
-_WHOLE = (1 << 20) + 1  # bytes; no message is that long
 _TURN = 64  # calls that need not wait, after which others get their turn
 
 _read = _native.read
@@ -206,11 +204,6 @@ class Flow(FlowSettings):
                 raise StopAsyncIteration from None
             raise
 
-    def __free(self) -> None:
-        if self.__fd >= 0:
-            raise FlowAllocatedException(
-                f"{self!r} holds a flow; deallocate it first, or take another object")
-
     def __take(self, fd: int) -> None:
         """Takes a flow over, or gives it back."""
         hub = _hub()
@@ -246,7 +239,7 @@ class Flow(FlowSettings):
     async def alloc(self, dst: str, qos: Optional[QoSSpec] = None,
                     timeo: Optional[float] = None) -> Optional[QoSSpec]:
         """As `ouroboros.dev.Flow.alloc`."""
-        self.__free()
+        self._must_be_free()
         c = None if qos is None else _qos_to_c(qos)
         fd = await _finish(_lib.ouro_alloc_start(dst.encode(), c, _timespec(timeo)),
                            c, _lib.flow_dealloc)
@@ -257,7 +250,7 @@ class Flow(FlowSettings):
 
     async def accept(self, timeo: Optional[float] = None) -> QoSSpec:
         """As `ouroboros.dev.Flow.accept`."""
-        self.__free()
+        self._must_be_free()
         strays = _hub().strays
         if strays:
             self.__take(strays.popleft())
@@ -271,7 +264,7 @@ class Flow(FlowSettings):
 
     async def join(self, dst: str, timeo: Optional[float] = None) -> None:
         """As `ouroboros.dev.Flow.join`."""
-        self.__free()
+        self._must_be_free()
         fd = await _finish(_lib.ouro_join_start(dst.encode(), _timespec(timeo)),
                            None, _lib.flow_dealloc)
         if fd < 0:
@@ -344,11 +337,7 @@ class Flow(FlowSettings):
 
     async def writeline(self, ln: str, count: Optional[int] = None) -> int:
         """As `ouroboros.dev.Flow.writeline`."""
-        if count is not None:
-            if count < 0:
-                raise ValueError("count is negative")
-            ln = ln[:count]
-        return await self.write(ln.encode())
+        return await self.write(_line(ln, count))
 
     async def __yield(self) -> None:
         """Lets others run now and then, though the flow has always work."""

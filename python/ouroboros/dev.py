@@ -24,7 +24,8 @@ from ouroboros._errors import (FlowAllocatedException, FlowDeallocWarning,
 from ouroboros._lib import (lib as _lib, native as _native,
                             qos_from_c as _qos_from_c, qos_to_c as _qos_to_c,
                             timespec as _timespec)
-from ouroboros._settings import FlowProperties, FlowSettings
+from ouroboros._settings import DEFAULT_READ as _DEFAULT_READ, WHOLE as _WHOLE
+from ouroboros._settings import FlowProperties, FlowSettings, line as _line
 from ouroboros.qos import (BILLION, DEFAULT_PEER_TIMEOUT, MILLION, QoSSpec,
                            UINT32_MAX)
 
@@ -43,9 +44,6 @@ FRCT_RESCNTL = 0o2
 """The peer's window is obeyed."""
 FRCT_LINGER = 0o4
 """Deallocation waits for acknowledgements."""
-
-_DEFAULT_READ = 2048  # bytes
-_WHOLE = (1 << 20) + 1  # bytes; no message is that long
 
 _read = _native.read
 _write = _native.write
@@ -81,11 +79,6 @@ class Flow(FlowSettings):
     def __repr__(self) -> str:
         return f"<Flow {self.__fd}>" if self.__fd >= 0 else "<Flow, not allocated>"
 
-    def __free(self) -> None:
-        if self.__fd >= 0:
-            raise FlowAllocatedException(
-                f"{self!r} holds a flow; deallocate it first, or take another object")
-
     def alloc(self,
               dst: str,
               qos: Optional[QoSSpec] = None,
@@ -101,7 +94,7 @@ class Flow(FlowSettings):
         :raises FlowException: nobody knows the name, or the other side
             refused; see errno
         """
-        self.__free()
+        self._must_be_free()
         c = None if qos is None else _qos_to_c(qos)
         fd = _lib.flow_alloc(dst.encode(), c, _timespec(timeo))
         if fd < 0:
@@ -120,7 +113,7 @@ class Flow(FlowSettings):
         :raises FlowException: see errno; after 1008 and 1009 (the client
             could not be authenticated) just accept again
         """
-        self.__free()
+        self._must_be_free()
         c = _abi.QoS()
         fd = _lib.flow_accept(c, _timespec(timeo))
         if fd < 0:
@@ -137,7 +130,7 @@ class Flow(FlowSettings):
         :raises TimeoutError: nobody answered in time
         :raises FlowException: there is no such layer; see errno
         """
-        self.__free()
+        self._must_be_free()
         fd = _lib.flow_join(dst.encode(), _timespec(timeo))
         if fd < 0:
             _errors.fail_alloc(fd, f"cannot join '{dst}'")
@@ -184,11 +177,7 @@ class Flow(FlowSettings):
         :return: the number of bytes written
         :raises ValueError: count is negative, and as write
         """
-        if count is not None:
-            if count < 0:
-                raise ValueError("count is negative")
-            ln = ln[:count]
-        return self.write(ln.encode())
+        return self.write(_line(ln, count))
 
     def read(self, count: Optional[int] = None) -> bytes:
         """Reads a message, or the next part of one that is longer than count.
