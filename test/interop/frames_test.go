@@ -91,10 +91,13 @@ func (t *tap) updates() (l []lsa.Update) {
 	return l
 }
 
-// told are the links that it has told of, as "from>to".
+// told are the links that it has told of, as "from>to", but for those that are
+// withdrawn.
 func (t *tap) told() (l []string) {
 	for _, u := range t.updates() {
-		l = append(l, u.Src.String()+">"+u.Dst.String())
+		if !u.Seq.Speaks(0) || !u.Seq.Withdrawn() {
+			l = append(l, u.Src.String()+">"+u.Dst.String())
+		}
 	}
 	slices.Sort(l)
 	return slices.Compact(l)
