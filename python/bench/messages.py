@@ -4,9 +4,10 @@ in the same manner, over a SEQPACKET socket pair.
 
     messages.py [--rounds N] [--seconds S]
 
-Needs a daemon. The programs are two processes: this one, and a child that it
-starts. Each measurement is made several times, by turns; the table has the
-medians, and what the best and the worst run gave.
+Needs a daemon, and the package installed or on PYTHONPATH. The programs are two
+processes: this one, and a child that it starts. Each measurement is made
+several times, by turns; the table has the medians, and what the best and the
+worst run gave.
 """
 
 import argparse
@@ -17,10 +18,8 @@ import subprocess
 import sys
 import time
 
-sys.path[:0] = [os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
-
-from ouroboros import cli, irm  # noqa: E402
-from ouroboros.dev import Flow, flow_accept, flow_alloc  # noqa: E402
+from ouroboros import cli, irm
+from ouroboros.dev import Flow, flow_accept, flow_alloc
 
 SMALL, LARGE = bytes(64), bytes(1400)
 STOP = b"stop"
