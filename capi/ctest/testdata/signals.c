@@ -79,6 +79,49 @@ static void restarted(void)
 	IS(fccntl(b, FLOWSRCVTIMEO, NULL), 0);
 }
 
+/* An interpreter may end a call after a signal. */
+static int asked;
+
+static int ask(void)
+{
+	asked++;
+	return count[SIGALRM] > 0;
+}
+
+static void interrupted(void)
+{
+	struct itimerval once = { { 0, 0 }, { 0, 20000 } };
+	fset_t          *s = fset_create();
+	fqueue_t        *q = fqueue_create();
+	char             buf[8];
+
+	ouro_on_interrupt(ask);
+	for (int i = 0; i < 4; i++) {
+		count[SIGALRM] = 0;
+		setitimer(ITIMER_REAL, &once, NULL);
+		switch (i) {
+		case 0:
+			IS(flow_read(b, buf, 8), -EINTR);
+			break;
+		case 1:
+			IS(flow_accept(NULL, NULL), -EINTR);
+			break;
+		case 2:
+			IS(flow_alloc("signals", NULL, &minute), -EINTR);
+			break;
+		case 3:
+			IS(fevent(s, q, NULL), -EINTR);
+			break;
+		}
+	}
+	OK(asked >= 4);
+	ouro_on_interrupt(NULL);
+	IS(flow_write(a, "x", 1), 1);
+	IS(flow_read(b, buf, 8), 1);
+	fset_destroy(s);
+	fqueue_destroy(q);
+}
+
 /* SIGPIPE ends a program that has no handler, as it did. */
 static void broken_pipe(void)
 {
@@ -180,6 +223,7 @@ int main(int argc, char **argv)
 	raise(SIGURG);
 	OK(count[SIGURG] >= 1);
 	restarted();
+	interrupted();
 	broken_pipe();
 	faults();
 	waited_for();
