@@ -49,7 +49,9 @@ func core_write_start(fd C.int, buf unsafe.Pointer, n C.size_t) C.int {
 			case <-ctx.Done():
 				// Whoever comes after this one waits for those before, too.
 				<-before
-				return 0, ctx.Err()
+			}
+			if err := ctx.Err(); err != nil { // also if both were ready
+				return 0, err
 			}
 		}
 		if err := o.WriteContext(ctx, p); err != nil {

@@ -191,7 +191,7 @@ static void loop(void)
 		}
 	}
 	/* Now and then it is readable for nothing, but does not stay so. */
-	while (epoll_wait(ep, &ev, 1, 0) == 1)
+	while (!failed && epoll_wait(ep, &ev, 1, 0) == 1)
 		IS(fevent(s, q, &zero), -ETIMEDOUT);
 	for (int i = 0; i < FLOWS; i++) {
 		flow_dealloc(client[i]);
