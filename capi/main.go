@@ -1,5 +1,5 @@
 // Package main is the C library: libouroboros.so, which has the programming
-// interface of the C implementation, spec 51, and what include/ouroboros/ouro.h
+// interface of the C implementation, and what include/ouroboros/ouro.h
 // adds to it.
 //
 //	program ── flow_read ──► C: dev.c set.c irm.c cep.c ──► call.c ──► Go: core_read

@@ -1,4 +1,4 @@
-/* Connection establishment: spec 51, section 10. */
+/* Connection establishment. */
 #include "check.h"
 
 int main(void)

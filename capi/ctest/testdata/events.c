@@ -1,4 +1,4 @@
-/* Flow sets: spec 51, section 8. */
+/* Flow sets and their events. */
 #include "check.h"
 
 static int next(fqueue_t *q, int type)

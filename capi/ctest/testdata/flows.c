@@ -1,4 +1,4 @@
-/* Allocation, reading and writing: spec 51, sections 5 to 7. */
+/* Allocation, reading and writing. */
 #include "check.h"
 
 static const struct timespec negative = { -1, 0 }, crooked = { 0, 1000000000 };

@@ -1,4 +1,4 @@
-/* Management: spec 51, section 9. */
+/* Management. */
 #include "check.h"
 
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-/* Sizes, offsets and numbers of spec 51, sections 1, 2, 7 and 8, on x86-64. */
+/* Sizes, offsets and numbers of the interface, on x86-64. */
 #include "check.h"
 
 #include <stddef.h>
