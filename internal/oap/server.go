@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -28,6 +29,11 @@ type Server struct {
 	store         *crypt.Store
 	log           *slog.Logger
 	recent        recent
+
+	// turns bounds how many requests are checked at a time. Were it as many as
+	// arrive, certificates and signatures would keep the processors from those
+	// that have passed and hold a server's accept, and all would be late.
+	turns chan struct{}
 }
 
 // NewServer makes a server that has seen nothing yet.
@@ -41,7 +47,7 @@ func NewServer(cfg ServerConfig) *Server {
 	if cfg.Recent <= 0 {
 		cfg.Recent = 1 << 18
 	}
-	s := &Server{slack: cfg.Slack, maxAge: cfg.MaxAge, store: cfg.Store, log: cfg.Log}
+	s := &Server{slack: cfg.Slack, maxAge: cfg.MaxAge, store: cfg.Store, log: cfg.Log, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	// A request is in time for so long after its arrival, give or take the
 	// milliseconds that are cut off.
 	s.recent.keep = cfg.MaxAge + cfg.Slack + 10*time.Millisecond
@@ -91,6 +97,8 @@ func (s *Server) Check(dst string, sec Security, request []byte, arrived time.Ti
 
 // check makes the checks of who asks and for what.
 func (s *Server) check(dst string, sec Security, m *wire.Message, request []byte) (*Accepted, error) {
+	s.turns <- struct{}{}
+	defer func() { <-s.turns }()
 	who, err := sec.identity(s.log)
 	if err != nil {
 		return nil, because(errno.AuthFailed, err, ownFiles(dst), "the server of %q cannot show who it is", dst)

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"ouroboros/internal/errno"
@@ -100,6 +101,10 @@ func (r *Registry) reserve(ctx context.Context, q *request, gone <-chan struct{}
 				patience.Reset(left)
 				continue
 			}
+			if q.n.answering() {
+				patience.Reset(r.cfg.RequestWait)
+				continue
+			}
 			if err := r.idleError(q); err != nil {
 				return nil, err
 			}
@@ -168,6 +173,13 @@ func (r *Registry) busy(q *request) bool {
 		}
 	}
 	return false
+}
+
+// answering reports whether a flow is being made for a process that is bound to
+// the name: it has accepted, and what it is waited for takes a while, such as a
+// long signature on a busy machine. r.mu is held.
+func (n *serviceName) answering() bool {
+	return slices.ContainsFunc(n.bound, func(b *binding) bool { return b.p.nAccepts > b.p.accepts.Len() })
 }
 
 // silent reports whether the process is bound only because of its program and
