@@ -25,7 +25,8 @@ func rawDial(dir string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(dir, rundir.FlowSocket)}); err != nil {
+	err = whole(func() error { return unix.Connect(fd, &unix.SockaddrUnix{Name: filepath.Join(dir, rundir.FlowSocket)}) })
+	if err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
@@ -37,7 +38,16 @@ func rawSend(fd int, m *pb.ToDaemon) error {
 	if err != nil {
 		return err
 	}
-	return unix.Send(fd, b, unix.MSG_NOSIGNAL)
+	return whole(func() error { return unix.Send(fd, b, unix.MSG_NOSIGNAL) })
+}
+
+// whole makes a system call again that a signal of the Go runtime interrupts.
+func whole(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
 }
 
 // rawHello opens a session on the socket.
@@ -57,7 +67,8 @@ func rawRecv(fd int) (*pb.ToProcess, error) {
 	tv := unix.NsecToTimeval(patience.Nanoseconds())
 	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 	buf := make([]byte, session.MaxToProcess)
-	n, err := unix.Read(fd, buf)
+	n := 0
+	err := whole(func() (err error) { n, err = unix.Read(fd, buf); return err })
 	if err != nil {
 		return nil, err
 	}
