@@ -48,6 +48,14 @@ func TestLimitsOfADaemonHaveClearErrors(t *testing.T) {
 	c := open(t, d)
 	var held []*ouroboros.Flow
 	for range 3 {
+		host.Eventually(t, "both servers accept, and so take turns", func() bool {
+			procs, err := d.Irm.ListProcesses(t.Context())
+			accept := 0
+			for _, p := range procs {
+				accept += min(p.Accepts, 1)
+			}
+			return err == nil && accept == 2
+		})
 		f, err := c.Alloc(t.Context(), "one", nil)
 		if err != nil {
 			t.Fatal(err)
