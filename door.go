@@ -40,7 +40,10 @@ type guest struct {
 }
 
 // call is one that is under way in the node.
-type call struct{ cancel context.CancelFunc }
+type call struct {
+	cancel context.CancelFunc
+	ended  chan struct{} // closed when the node has none any more
+}
 
 type offer struct {
 	flow *Flow
@@ -61,12 +64,9 @@ func (d *door) accept(ctx context.Context, name string, stop <-chan struct{}) (*
 		d.mu.Unlock()
 		return nil, errClientClosed
 	}
-	for i, f := range d.hall {
-		if d.wants(name, f) {
-			d.hall = append(d.hall[:i], d.hall[i+1:]...)
-			d.mu.Unlock()
-			return f, nil
-		}
+	if f := d.fromHall(name); f != nil {
+		d.mu.Unlock()
+		return f, nil
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		d.running.Add(1)
@@ -89,8 +89,13 @@ func (d *door) accept(ctx context.Context, name string, stop <-chan struct{}) (*
 	}
 	d.mu.Lock()
 	d.remove(g)
-	d.balance()
+	cancelled := d.balance()
 	d.mu.Unlock()
+	// An accept that has returned is not pending in the node any more: no
+	// client gets a flow on its account.
+	for _, k := range cancelled {
+		<-k.ended
+	}
 	select {
 	case o := <-g.got: // came meanwhile
 		if o.err == nil {
@@ -98,7 +103,28 @@ func (d *door) accept(ctx context.Context, name string, stop <-chan struct{}) (*
 		}
 	default:
 	}
+	if err == net.ErrClosed {
+		return nil, err
+	}
+	d.mu.Lock()
+	f := d.fromHall(name)
+	d.mu.Unlock()
+	if f != nil { // came with a call that was cancelled too late
+		return f, nil
+	}
 	return nil, err
+}
+
+// fromHall gives the oldest flow that nobody waited for and this caller wants,
+// or nil. Callers hold mu.
+func (d *door) fromHall(name string) *Flow {
+	for i, f := range d.hall {
+		if d.wants(name, f) {
+			d.hall = append(d.hall[:i], d.hall[i+1:]...)
+			return f
+		}
+	}
+	return nil
 }
 
 // poll takes a flow that a client waits for at the moment.
@@ -161,12 +187,12 @@ func (d *door) remove(g *guest) {
 	}
 }
 
-// balance starts calls until there are as many as guests, or ends some.
-// Callers hold mu.
-func (d *door) balance() {
+// balance starts calls until there are as many as guests, or cancels some and
+// gives those. Callers hold mu.
+func (d *door) balance() (cancelled []*call) {
 	for len(d.calls) < len(d.guests) {
 		ctx, cancel := context.WithCancel(context.Background())
-		k := &call{cancel}
+		k := &call{cancel, make(chan struct{})}
 		d.calls[k] = struct{}{}
 		d.running.Add(1)
 		go func() {
@@ -174,6 +200,7 @@ func (d *door) balance() {
 			defer cancel()
 			g, err := d.client.backend.Accept(ctx)
 			d.answer(k, g, err, ctx.Err() != nil)
+			close(k.ended)
 		}()
 	}
 	for k := range d.calls {
@@ -182,7 +209,9 @@ func (d *door) balance() {
 		}
 		delete(d.calls, k)
 		k.cancel()
+		cancelled = append(cancelled, k)
 	}
+	return cancelled
 }
 
 // answer hands over what a call brought. A call that was cancelled too late

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"ouroboros/internal/session"
 	"ouroboros/qos"
 )
 
@@ -185,6 +188,41 @@ func TestPollingAcceptsLoseNoFlow(t *testing.T) {
 		}
 		if _, err := l.AcceptFlow(past); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// slowNode takes its time to end an accept.
+type slowNode struct {
+	session.Backend
+	pending atomic.Int32
+}
+
+func (n *slowNode) Accept(ctx context.Context) (*session.Grant, error) {
+	n.pending.Add(1)
+	<-ctx.Done()
+	time.Sleep(time.Millisecond)
+	n.pending.Add(-1)
+	return nil, ctx.Err()
+}
+
+func (n *slowNode) Close() error { return nil }
+
+// Otherwise a client would be given a flow that nobody accepts.
+func TestAnAcceptThatHasReturnedIsNotPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := new(slowNode)
+		c := NewClient(n)
+		defer c.Close()
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := c.Accept(ctx); !errors.Is(err, ErrTimeout) {
+				t.Error(err)
+			}
+			cancel()
+			if left := n.pending.Load(); left != 0 {
+				t.Fatalf("%d accepts are pending in the node", left)
+			}
 		}
 	})
 }
