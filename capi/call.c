@@ -65,6 +65,7 @@ __attribute__((constructor(101))) static void before_go(void)
 	sigfillset(&all);
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, NULL, &actions_before[sig]);
+	keep_go_quiet(&asynchronous);
 	pthread_sigmask(SIG_SETMASK, &asynchronous, &mask_before);
 
 	alive = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -103,8 +104,7 @@ static void thread_end(void *seat)
 
 /*
  * Undoes what the runtime did to the signals of the program: it takes SIGPIPE,
- * and puts handlers on the alternate stack, where it has 32 KiB. SIGPROF alone
- * it lets through to its own threads, which need that.
+ * and puts handlers on the alternate stack, where it has 32 KiB.
  */
 static void restore_signals(void)
 {
@@ -114,7 +114,7 @@ static void restore_signals(void)
 	for (int sig = 1; sig < NSIG; sig++) {
 		struct sigaction *before = &actions_before[sig], after;
 
-		if (sig == SIGPROF || sigaction(sig, NULL, &after) < 0)
+		if (sigaction(sig, NULL, &after) < 0)
 			continue;
 		if (sig == SIGPIPE && after.sa_sigaction == fault.sa_sigaction &&
 		    before->sa_sigaction != fault.sa_sigaction)
@@ -122,18 +122,6 @@ static void restore_signals(void)
 		else if (after.sa_sigaction == before->sa_sigaction && after.sa_flags != before->sa_flags)
 			sigaction(sig, before, NULL);
 	}
-}
-
-/* A handler that the program has set for SIGPROF since then: see there. */
-static void guard_sigprof(void)
-{
-	struct sigaction sa;
-
-	if (sigaction(SIGPROF, NULL, &sa) < 0 || sa.sa_handler == SIG_DFL || sa.sa_handler == SIG_IGN ||
-	    (sa.sa_flags & SA_ONSTACK))
-		return;
-	sa.sa_flags |= SA_ONSTACK;
-	sigaction(SIGPROF, &sa, NULL);
 }
 
 static void start(void)
@@ -216,7 +204,6 @@ int frame_init(struct frame *fr)
 		self.seat = seat;
 		pthread_setspecific(thread_key, &self);
 	}
-	guard_sigprof();
 	fr->bell    = self.bell - 1;
 	fr->seat    = self.seat;
 	fr->expired = false;

@@ -59,6 +59,9 @@ bool    ask_host(void);
 bool    interrupted(void);
 void    stop_asking(bool deaf);
 
+/* Before Go starts: its threads keep these signals blocked. */
+void keep_go_quiet(const sigset_t *blocked);
+
 /* Whether handlers of signals do not use the stack that they interrupt. */
 bool signals_on_stack(void);
 

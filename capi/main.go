@@ -20,7 +20,7 @@
 // finished are these operations with an eventfd of their own.
 //
 // The Go half calls no function of the program. Its threads are started with
-// all signals blocked, and so leave them to the program.
+// all signals blocked (quiet.c), and so leave them to the program.
 package main
 
 /*

@@ -74,8 +74,10 @@ def build_library(to: Path) -> None:
     tree, go = source(), shutil.which("go")
     if tree and go:
         env = dict(os.environ, CGO_ENABLED="1")
+        # The runtime is not to preempt by SIGURG: that one is the program's.
         _run("the library", [go, "build", "-buildmode=c-shared", "-trimpath", "-buildvcs=false",
-                             "-ldflags", "-s -w", "-o", str(to / LIBRARY), "./capi"], tree, env)
+                             "-ldflags", "-s -w -X runtime.godebugDefault=asyncpreemptoff=1",
+                             "-o", str(to / LIBRARY), "./capi"], tree, env)
         header = to / LIBRARY.replace(".so", ".h")  # that Go writes beside it
         if header.exists():
             header.unlink()
