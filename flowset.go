@@ -178,7 +178,8 @@ func (s *FlowSet) signal() {
 // Wait appends all pending events, up to 1024, to buf and returns it, waiting
 // for the first until ctx ends (ErrTimeout at its deadline). Events do not go
 // away by reading the flow: read without blocking until ErrWouldBlock. An
-// ended ctx polls: pending events come before its error.
+// ended ctx polls: pending events come before its error, and so does what
+// happened before the call, however short before.
 func (s *FlowSet) Wait(ctx context.Context, buf []FlowEvent) ([]FlowEvent, error) {
 	before := len(buf)
 	for {
@@ -188,11 +189,15 @@ func (s *FlowSet) Wait(ctx context.Context, buf []FlowEvent) ([]FlowEvent, error
 			return buf, ErrNotAlloc
 		}
 		buf = s.collect(buf)
+		err := ctx.Err()
+		if len(buf) == before && err != nil {
+			buf = s.scan(buf)
+		}
 		s.mu.Unlock()
 		if len(buf) > before {
 			return buf, nil
 		}
-		if err := ctx.Err(); err != nil {
+		if err != nil {
 			return buf, timely(err, "no event came in time")
 		}
 		select {
@@ -201,6 +206,36 @@ func (s *FlowSet) Wait(ctx context.Context, buf []FlowEvent) ([]FlowEvent, error
 		case <-ctx.Done():
 		}
 	}
+}
+
+// Pending appends the events that are known, up to 1024, to buf and returns it.
+// It is for a program that sleeps until FD is readable: unlike an ended Wait it
+// does not look at flows that were not announced yet, which costs a moment for
+// each flow of the set.
+func (s *FlowSet) Pending(buf []FlowEvent) ([]FlowEvent, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return buf, ErrNotAlloc
+	}
+	return s.collect(buf), nil
+}
+
+// scan looks at all flows: a doorbell takes microseconds to be heard, and a
+// poll is not to miss what was written before it. Callers hold mu.
+func (s *FlowSet) scan(buf []FlowEvent) []FlowEvent {
+	most := len(buf) + waitMost
+	for m := range s.members {
+		if m.listed {
+			continue
+		}
+		var all bool
+		if buf, all = m.events(buf, most); !all {
+			s.list(m)
+			break
+		}
+	}
+	return buf
 }
 
 // collect looks at the listed flows. Callers hold mu.

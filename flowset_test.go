@@ -74,6 +74,29 @@ func TestOneEventAMessage(t *testing.T) {
 	})
 }
 
+// A doorbell takes some time to be heard; a poll does not wait for it.
+func TestAPollMissesNothingWrittenBefore(t *testing.T) {
+	kinds(t, func(t *testing.T, n *node) {
+		a, b := flowPair(t, n, nil)
+		s := NewFlowSet()
+		defer s.Close()
+		if err := s.Add(b); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 2000 {
+			write(t, a, "x")
+			if got := poll(t, s); !slices.Equal(got, []EventType{FlowPacket}) {
+				t.Fatalf("after message %d: events %v", i, got)
+			}
+			read(t, b, "x")
+		}
+		a.Close()
+		if got := poll(t, s); !slices.Contains(got, FlowDealloc) {
+			t.Fatalf("after the end: events %v", got)
+		}
+	})
+}
+
 func TestStateEventsComeAfterMessages(t *testing.T) {
 	kinds(t, func(t *testing.T, n *node) {
 		a, b := flowPair(t, n, nil)

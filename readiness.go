@@ -15,10 +15,9 @@ type readiness struct {
 
 // FD gives a file descriptor for poll, epoll and event loops of other
 // languages. It is level-triggered: readable as long as flows of the set are
-// to be looked at, so that a Wait gives events without waiting. Now and then
-// such a Wait finds nothing, as after Remove; it must therefore be a Wait that
-// polls. The descriptor belongs to the set: wait on it, but do not read, write
-// or close it. It is gone after Close.
+// to be looked at, so that Pending gives events. Now and then it finds none, as
+// after Remove. The descriptor belongs to the set: wait on it, but do not read,
+// write or close it. It is gone after Close.
 func (s *FlowSet) FD() (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

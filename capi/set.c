@@ -175,7 +175,9 @@ PUBLIC ssize_t fevent(fset_t *set, fqueue_t *fq, const struct timespec *timeo)
 		if (n == 0 && atomic_load(&set->gone))
 			n = -EINVAL;
 		if (n == 0) {
-			n = GO(int, core_events(set->number, fq->events, EVENTS));
+			bool last = deadline != FOREVER && now() >= deadline;
+
+			n = GO(int, core_events(set->number, fq->events, EVENTS, last));
 			if (n > 0) {
 				fq->next = 0;
 				fq->end  = n;

@@ -101,10 +101,11 @@ func core_set_has(number C.int, fd C.int) C.bool {
 	return C.bool(err == nil && setAt(number).Has(o.Flow))
 }
 
-// core_events takes the events that are pending, without waiting.
+// core_events takes the events that are pending, without waiting. With last,
+// before a time-out is reported, it looks at every flow of the set.
 //
 //export core_events
-func core_events(number C.int, out *C.struct_event, most C.int) C.int {
+func core_events(number C.int, out *C.struct_event, most C.int, last C.bool) C.int {
 	s := setAt(number)
 	if s == nil {
 		return -C.EINVAL
@@ -113,7 +114,11 @@ func core_events(number C.int, out *C.struct_event, most C.int) C.int {
 	defer s.mu.Unlock()
 	for {
 		var err error
-		s.events, err = s.Wait(past, s.events[:0])
+		if last {
+			s.events, err = s.Wait(past, s.events[:0])
+		} else {
+			s.events, err = s.Pending(s.events[:0])
+		}
 		if errors.Is(err, errno.NotAlloc) {
 			return -C.EINVAL
 		}

@@ -56,6 +56,14 @@ int main(void)
 		IS(flow_read(b, buf, 16), 1);
 	IS(flow_read(b, buf, 16), -EAGAIN);
 	IS(fevent(s, q, &at_once), -ETIMEDOUT);
+	/* What was written before a poll is not missed. */
+	for (n = 0; n < 5000 && !failed; n++) {
+		IS(flow_write(a, "x", 1), 1);
+		IS(fevent(s, q, &at_once), 1);
+		IS(next(q, FLOW_PKT), b);
+		IS(flow_read(b, buf, 16), 1);
+	}
+	IS(fevent(s, q, &at_once), -ETIMEDOUT);
 	for (n = 0; n < 5; n++)
 		IS(flow_write(a, "x", 1), 1);
 	for (n = 0; n < 5; n++) {
