@@ -164,7 +164,7 @@ class _Wheel:
 
 def _sources() -> Iterable[Path]:
     for path in sorted((HERE / PACKAGE).iterdir()):
-        if path.suffix in (".py", ".typed"):
+        if path.suffix in (".py", ".pyi", ".typed"):
             yield path
 
 
@@ -240,7 +240,7 @@ def build_sdist(sdist_directory: str, config_settings: object = None) -> str:
         for name in ("pyproject.toml", "backend.py", "setup.py", "README.md"):
             add(HERE / name, name)
         for path in sorted((HERE / PACKAGE).iterdir()):
-            if path.suffix in (".py", ".typed", ".c", ".h"):
+            if path.suffix in (".py", ".pyi", ".typed", ".c", ".h"):
                 add(path, f"{PACKAGE}/{path.name}")
         for directory in ("examples", "tests"):
             for path in sorted((HERE / directory).glob("*.py")):

@@ -16,6 +16,9 @@ from ouroboros import _abi
 from ouroboros._version import __version__
 from ouroboros.qos import BILLION, QoSSpec
 
+__all__ = ["control", "lib", "native", "qos_from_c", "qos_to_c", "seconds_of",
+           "timespec"]
+
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -35,7 +38,7 @@ def _load() -> ctypes.CDLL:
 lib = _load()
 
 try:
-    from ouroboros import _native as native  # type: ignore[attr-defined]
+    from ouroboros import _native as native
 except ImportError as _e:
     raise ImportError(
         f"the package ouroboros was not built: {_e}; install it with pip, or "
@@ -132,7 +135,8 @@ _check_version()
 
 def control(fd: int, command: int, argument: object) -> int:
     """fccntl. argument is a pointer, a ctypes number, or None for NULL."""
-    return lib.fccntl(fd, command, c_void_p() if argument is None else argument)
+    r: int = lib.fccntl(fd, command, c_void_p() if argument is None else argument)
+    return r
 
 
 def timespec(seconds: Optional[float]) -> Optional[_abi.Timespec]:
@@ -149,7 +153,7 @@ def seconds_of(t: _abi.Timespec) -> float:
     """The other way round; the integer 0 for zero."""
     if t.tv_sec <= 0 and t.tv_nsec == 0:
         return 0
-    return t.tv_sec + t.tv_nsec / BILLION
+    return float(t.tv_sec + t.tv_nsec / BILLION)
 
 
 def qos_to_c(spec: QoSSpec) -> _abi.QoS:

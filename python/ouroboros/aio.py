@@ -24,7 +24,7 @@ import warnings as _warnings
 from collections import deque
 from types import TracebackType
 from typing import (Any, AsyncIterator, Awaitable, Callable, Deque, Dict,
-                    List, Optional, Set, Type, Union)
+                    List, NoReturn, Optional, Set, Type, Union)
 from weakref import WeakValueDictionary
 
 from ouroboros import _abi, _errors
@@ -98,6 +98,8 @@ class _Hub:
         self.set, self.queue, self.fd = None, None, -1
 
     def look(self) -> None:
+        if self.set is None or self.queue is None:
+            return
         events = _native.events(self.set, self.queue, 0, 0)
         if isinstance(events, int):  # it was for nothing
             return
@@ -122,6 +124,11 @@ def _hub() -> _Hub:
     return hub
 
 
+def _settle(done: "asyncio.Future[None]") -> None:
+    if not done.done():
+        done.set_result(None)
+
+
 async def _finish(op: int, qos: Optional[_abi.QoS] = None,
                   orphan: Optional[Callable[[int], None]] = None) -> int:
     """Waits for an operation of the library and gives its result. When the
@@ -131,7 +138,7 @@ async def _finish(op: int, qos: Optional[_abi.QoS] = None,
         return op
     loop = asyncio.get_running_loop()
     done = loop.create_future()
-    loop.add_reader(op, lambda: done.done() or done.set_result(None))
+    loop.add_reader(op, _settle, done)
     cancelled: Optional[BaseException] = None
     try:
         while not done.done():
@@ -142,7 +149,7 @@ async def _finish(op: int, qos: Optional[_abi.QoS] = None,
                 _lib.ouro_cancel(op)  # ends it, so this loop
     finally:
         loop.remove_reader(op)
-    r = _lib.ouro_finish(op, qos)
+    r: int = _lib.ouro_finish(op, qos)
     if cancelled is not None:
         if r >= 0 and orphan is not None:
             orphan(r)
@@ -150,7 +157,7 @@ async def _finish(op: int, qos: Optional[_abi.QoS] = None,
     return r
 
 
-async def _within(what: Awaitable, timeo: Optional[float]) -> Any:
+async def _within(what: Awaitable[Any], timeo: Optional[float]) -> Any:
     """wait_for, with the TimeoutError that all Pythons have."""
     if timeo is None:
         return await what
@@ -186,7 +193,7 @@ class Flow(FlowSettings):
                         tb: Optional[TracebackType]) -> None:
         self.__release()
 
-    def __del__(self, _warn=_warnings.warn) -> None:
+    def __del__(self, _warn: Callable[..., None] = _warnings.warn) -> None:
         if getattr(self, "_Flow__fd", -1) >= 0:
             _warn(f"{self!r} was not deallocated", ResourceWarning, source=self)
 
@@ -223,7 +230,7 @@ class Flow(FlowSettings):
         if fd < 0:
             return -_errors.ENOTALLOC
         hub, self.__hub = self.__hub, None
-        r = _lib.flow_dealloc(fd)
+        r: int = _lib.flow_dealloc(fd)
         if hub is not None:
             hub.remove(fd)
         self._wake()
@@ -285,7 +292,7 @@ class Flow(FlowSettings):
         await self.__yield()
         while True:
             r = _read(self.__fd, count)
-            if type(r) is bytes:
+            if isinstance(r, bytes):
                 return r
             if r != -_errno.EAGAIN:
                 self.__fail(r, "read")
@@ -321,7 +328,8 @@ class Flow(FlowSettings):
         self.__writing += 1
         try:
             op = _lib.ouro_write_start(self.__fd, buf, len(buf))
-            return await _within(_finish(op), self.__snd_timeout)
+            r: int = await _within(_finish(op), self.__snd_timeout)
+            return r
         finally:
             self.__writing -= 1
 
@@ -346,7 +354,7 @@ class Flow(FlowSettings):
             self.__turn = 0
             await asyncio.sleep(0)
 
-    def __fail(self, r: int, what: str) -> None:
+    def __fail(self, r: int, what: str) -> NoReturn:
         if self.__fd < 0:
             r = -_errors.ENOTALLOC
         _errors.fail_io(r, f"cannot {what}")

@@ -14,7 +14,7 @@ has a number carry it in their attribute ``errno``.
 
 import warnings as _warnings
 from types import TracebackType
-from typing import Optional, Type, Union
+from typing import Callable, NoReturn, Optional, Type, Union
 
 from ouroboros import _abi, _errors
 from ouroboros._errors import (FlowAllocatedException, FlowDeallocWarning,
@@ -72,7 +72,7 @@ class Flow(FlowSettings):
         if fd >= 0:
             _lib.flow_dealloc(fd)
 
-    def __del__(self, _warn=_warnings.warn) -> None:
+    def __del__(self, _warn: Callable[..., None] = _warnings.warn) -> None:
         if getattr(self, "_Flow__fd", -1) >= 0 and not self._alias:
             _warn(f"{self!r} was not deallocated", ResourceWarning, source=self)
 
@@ -195,7 +195,7 @@ class Flow(FlowSettings):
             the flow has NoPartialRead: it is lost
         """
         r = _read(self.__fd, _DEFAULT_READ if count is None else count)
-        if type(r) is int:
+        if not isinstance(r, bytes):
             self.__fail(r, "read")
         return r
 
@@ -210,7 +210,7 @@ class Flow(FlowSettings):
             raise ValueError("count is negative")
         return self.read(_WHOLE).decode()[:count]
 
-    def __fail(self, r: int, what: str) -> None:
+    def __fail(self, r: int, what: str) -> NoReturn:
         if self.__fd < 0:
             r = -_errors.ENOTALLOC
         _errors.fail_io(r, f"cannot {what}")

@@ -20,7 +20,7 @@ import time as _time
 from collections import deque as _deque
 from enum import IntFlag
 from types import TracebackType
-from typing import Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Type
+from typing import Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple, Type
 
 from ouroboros import _errors
 from ouroboros import dev as _dev
@@ -46,7 +46,7 @@ class FlowEventError(Exception):
 class FlowEventTimeout(FlowEventError, TimeoutError):
     """No event came in time."""
 
-    errno = TimeoutError.errno  # type: ignore[assignment]
+    errno = TimeoutError.errno
 
 
 class _NotAllocated(FlowNotAllocatedException, MemoryError):
@@ -87,7 +87,7 @@ class FEventQueue:
         if not self.__c:
             raise MemoryError("cannot create an event queue")
 
-    def __del__(self, _destroy=_lib.fqueue_destroy) -> None:
+    def __del__(self, _destroy: Callable[..., None] = _lib.fqueue_destroy) -> None:
         _destroy(getattr(self, "_FEventQueue__c", None))
 
     def __repr__(self) -> str:
@@ -169,7 +169,7 @@ class FlowSet:
         :raises ValueError: it is in a set already, or the set was destroyed
         :raises MemoryError: in the first two cases as well
         """
-        fd = flow._Flow__fd  # type: ignore[attr-defined]
+        fd = flow._Flow__fd
         with self.__lock:
             r = _lib.fset_add(self.__set(), fd)
             if r == -_errno.EPERM:
@@ -184,7 +184,7 @@ class FlowSet:
         :raises ValueError: the set was destroyed
         """
         with self.__lock:
-            _lib.fset_del(self.__set(), flow._Flow__fd)  # type: ignore[attr-defined]
+            _lib.fset_del(self.__set(), flow._Flow__fd)
             for fd, member in list(self.__members.items()):
                 if member is flow:
                     del self.__members[fd]
@@ -260,5 +260,5 @@ def _alias(fd: int) -> Flow:
     """A flow of which only the number is known."""
     f = Flow()
     f._alias = True
-    f._Flow__fd = fd  # type: ignore[attr-defined]
+    f._Flow__fd = fd
     return f

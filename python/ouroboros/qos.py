@@ -1,5 +1,7 @@
 """Quality of service of a flow."""
 
+from typing import Tuple
+
 MILLION = 1000 * 1000
 BILLION = 1000 * 1000 * 1000
 
@@ -61,7 +63,7 @@ _FIELDS = ("delay", "bandwidth", "availability", "loss", "ber", "in_order",
            "max_gap", "timeout")
 
 
-def _values(spec: QoSSpec) -> tuple:
+def _values(spec: QoSSpec) -> Tuple[int, ...]:
     return tuple(getattr(spec, f) for f in _FIELDS)
 
 

@@ -6,6 +6,19 @@
 
 static char long_name[300];
 
+/* A UDP port that nobody has. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in a  = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t          n  = sizeof(a);
+	int                fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	IS(bind(fd, (struct sockaddr *) &a, n), 0);
+	IS(getsockname(fd, (struct sockaddr *) &a, &n), 0);
+	close(fd);
+	return ntohs(a.sin_port);
+}
+
 static pid_t pid_of(const char *name)
 {
 	struct ipcp_list_info *l;
@@ -74,7 +87,7 @@ static void ipcps(void)
 	inet_pton(AF_INET, "127.0.0.1", &conf.udp4.ip_addr);
 	conf.udp4.port = 0;
 	IS(irm_bootstrap_ipcp(udp, &conf), -EINVAL);
-	conf.udp4.port = 23435;
+	conf.udp4.port = free_port();
 	IS(irm_bootstrap_ipcp(udp, &conf), 0);
 	IS(irm_create_ipcp("udp6", IPCP_UDP6), 0);
 	udp6 = pid_of("udp6");
