@@ -31,20 +31,24 @@ type Identity struct {
 	template *x509.Certificate
 }
 
-// rsaKeys are made once: making them takes long.
-var rsaKeys sync.Map
+// keys are made once where making them takes long.
+var keys sync.Map
+
+func slow(algorithm string) bool {
+	return strings.HasPrefix(algorithm, "RSA") || strings.HasPrefix(algorithm, "SLH-DSA") && strings.HasSuffix(algorithm, "s")
+}
 
 func newKey(tb testing.TB, algorithm string) *crypt.Signer {
 	tb.Helper()
-	if k, ok := rsaKeys.Load(algorithm); ok {
+	if k, ok := keys.Load(algorithm); ok {
 		return k.(*crypt.Signer)
 	}
 	k, err := crypt.GenerateSigner(algorithm)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if strings.HasPrefix(algorithm, "RSA") {
-		rsaKeys.Store(algorithm, k)
+	if slow(algorithm) {
+		keys.Store(algorithm, k)
 	}
 	return k
 }
