@@ -62,7 +62,7 @@ func TestFilesOfIrmCertAreGoodForBoth(t *testing.T) {
 				s.files = append(s.files, host.SecurityFile{Path: rel, Data: text})
 				return err
 			}))
-			w := trusting(t, p, s, all)
+			w := trusting(t, layers[2], p, s, all)
 			for _, x := range all {
 				t.Run(x.name, func(t *testing.T) {
 					var err error

@@ -144,7 +144,7 @@ func TestTwoHostsAgreeOrDoNot(t *testing.T) {
 			t.Parallel()
 			s := &security{dir: t.TempDir()}
 			all := exchanges(t, s)
-			w := trusting(t, p, s, all)
+			w := trusting(t, layers[2], p, s, all)
 			for i, x := range all {
 				t.Run(x.name, func(t *testing.T) {
 					if x.ours == "client" && p.client == reference || x.ours == "server" && p.server == reference {
@@ -160,7 +160,7 @@ func TestTwoHostsAgreeOrDoNot(t *testing.T) {
 						}
 						t.Logf("try %d: %v", try, err)
 						if try > 1 { // it has come to a stand
-							w = trusting(w.t, p, s, all[i:])
+							w = trusting(w.t, layers[2], p, s, all[i:])
 						}
 					}
 				})
@@ -174,15 +174,18 @@ func TestTwoHostsAgreeOrDoNot(t *testing.T) {
 }
 
 // trusting makes a world with security files, in which the names of exchanges
-// are served. It is one on Ethernet, where no name has to be resolved.
-func trusting(t testing.TB, p peers, s *security, all []exchange) *world {
+// are served.
+func trusting(t testing.TB, l layer, p peers, s *security, all []exchange, options ...netns.Option) *world {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "irmd.conf")
 	if err := os.WriteFile(config, fmt.Appendf(nil, "[security]\ndir = %q\n", s.dir), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{layer: layers[2], peers: p, t: t, arguments: []string{"--config", config}, files: s.files}
-	w.a, w.b = netns.Pair(t)
+	w := &world{layer: l, peers: p, t: t, arguments: []string{"--config", config}, files: s.files}
+	for _, x := range all {
+		w.more = append(w.more, x.name)
+	}
+	w.a, w.b = netns.Pair(t, options...)
 	w.start(t)
 	server := w.server.Go(t, nil, "oping", "--listen", "-Q")
 	for _, x := range all {

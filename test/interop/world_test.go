@@ -130,6 +130,7 @@ type world struct {
 
 	arguments []string            // of daemons of ours
 	files     []host.SecurityFile // of references, from their start on
+	more      []string            // names that both hosts resolve to the server
 }
 
 // Names that both hosts resolve to the server. Those that are not served are
@@ -164,7 +165,7 @@ func (w *world) start(t testing.TB) {
 		server = w.b.IPv6.Addr()
 	}
 	hosts := map[string]netip.Addr{}
-	for _, n := range names {
+	for _, n := range append(w.more, names...) {
 		sum := md5.Sum([]byte(n))
 		hosts[hex.EncodeToString(sum[:])] = server
 	}
