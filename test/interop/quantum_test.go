@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,7 +21,10 @@ import (
 
 // jumbo is for messages of the length that the C implementation has room for:
 // those with post-quantum certificates take most of it.
-var jumbo = netns.MTU(9000)
+var (
+	jumbo = netns.MTU(9000)
+	usual = netns.MTU(1500)
+)
 
 // withQuantum skips what a C implementation is needed for that has the algorithms
 // that stand against quantum computers.
@@ -37,7 +42,7 @@ type quantum struct {
 	keyless  string         // the side that has not got its part of that key
 	kex, kdf string         // shown
 	own      int            // number when the server is ours; 0 = the same
-	mixed    int            // number when the C implementation is at an end; 0 = the same
+	toC      int            // number when the certificate goes to the C implementation; 0 = the same
 }
 
 // staticKey makes the key of a server for clients that encapsulate.
@@ -134,7 +139,7 @@ func quantumCertificates(t testing.TB, s *security) (all []*quantum) {
 	for _, k := range []struct{ kind, longest string }{
 		{"ML-DSA-44", "X448MLKEM1024"},
 		{"ML-DSA-65", "X448MLKEM1024"},
-		{"ML-DSA-87", "ML-KEM-512"},
+		{"ML-DSA-87", "X25519MLKEM768"},
 		{"SLH-DSA-SHA2-128s", "X25519"},
 		{"SLH-DSA-SHAKE-128s", "X25519"},
 	} {
@@ -179,19 +184,19 @@ func quantumCertificates(t testing.TB, s *security) (all []*quantum) {
 }
 
 func TestKeysAreExchangedAgainstQuantumComputers(t *testing.T) {
-	againstQuantum(t, layers[2], func(testing.TB, *security) []*quantum { return quantumExchanges() })
+	againstQuantum(t, layers[2], jumbo, func(testing.TB, *security) []*quantum { return quantumExchanges() })
 }
 
 func TestCertificatesAgainstQuantumComputers(t *testing.T) {
-	againstQuantum(t, layers[2], quantumCertificates)
+	againstQuantum(t, layers[2], jumbo, quantumCertificates)
 }
 
 // doesNotFit is the number of an allocation whose messages the layer does not carry.
 const doesNotFit = 90
 
 // What is longer than a frame, or than the C implementation survives over UDP, is
-// not sent, and who allocates hears why. With the C implementation at the end that
-// has it, nobody hears anything.
+// not sent, and who allocates hears why. Where the C implementation shall send more
+// than a frame, nobody hears anything, and it may come to a stand.
 func TestCertificatesThatAreTooLongAreNotSent(t *testing.T) {
 	long := func(t testing.TB, s *security, kind string) []*quantum {
 		root := ct.Authority(t, "root", "P-256")
@@ -202,7 +207,7 @@ func TestCertificatesThatAreTooLongAreNotSent(t *testing.T) {
 		return []*quantum{client, server}
 	}
 	t.Run("eth-dix", func(t *testing.T) {
-		againstQuantum(t, layers[2], func(t testing.TB, s *security) []*quantum {
+		againstQuantum(t, layers[2], jumbo, func(t testing.TB, s *security) []*quantum {
 			all := long(t, s, "SLH-DSA-SHA2-128f")
 			for _, q := range all {
 				q.number = doesNotFit
@@ -211,20 +216,50 @@ func TestCertificatesThatAreTooLongAreNotSent(t *testing.T) {
 		})
 	})
 	t.Run("udp4", func(t *testing.T) {
-		againstQuantum(t, layers[0], func(t testing.TB, s *security) []*quantum {
+		againstQuantum(t, layers[0], usual, func(t testing.TB, s *security) []*quantum {
 			all := long(t, s, "ML-DSA-44")
 			for _, q := range all {
-				q.mixed = doesNotFit // to a node of ours they go
+				// A node of ours takes them, whoever sends them.
+				q.ours, q.toC = "", doesNotFit
 			}
 			return all
 		})
 	})
 }
 
+// In a frame of the usual length there is no room for the hybrid together with a
+// certificate, and none for the longest one.
+func TestKeysAreExchangedInUsualFrames(t *testing.T) {
+	againstQuantum(t, layers[2], usual, func(t testing.TB, s *security) (all []*quantum) {
+		root := ct.Authority(t, "root", "P-256")
+		s.put(t, "cacert/root.pem", root.CertPEM())
+		add := func(name, kex string, client, server *ct.Identity) *quantum {
+			q := &quantum{kex: kex, kdf: "sha256"}
+			q.exchange = exchange{name: name, client: end{"kex=" + kex, client}, server: end{"kex=X25519", server}}
+			all = append(all, q)
+			return q
+		}
+		for _, x := range cert.KEMNames() {
+			q := add(strings.ToLower(x), x, nil, nil)
+			if x == "ML-KEM-1024" || x == "X448MLKEM1024" {
+				q.number, q.ours = doesNotFit, "client"
+			}
+		}
+		add("certificates", "ML-KEM-512", root.Issue(t, "me", "P-256"), root.Issue(t, "certificates", "P-256"))
+		add("hybrid-client", "X25519MLKEM768", root.Issue(t, "me", "P-256"), nil)
+		add("hybrid-server", "X25519MLKEM768", nil, root.Issue(t, "hybrid-server", "P-256"))
+		for i, end := range []string{"client", "server"} {
+			q := all[len(all)-2+i]
+			q.number, q.exchange.ours = doesNotFit, end
+		}
+		return all
+	})
+}
+
 // Over UDP there is room for every exchange of keys, and for a certificate of the
 // usual kind with the hybrid.
 func TestKeysAreExchangedOverUDP(t *testing.T) {
-	againstQuantum(t, layers[0], func(t testing.TB, s *security) (all []*quantum) {
+	againstQuantum(t, layers[0], usual, func(t testing.TB, s *security) (all []*quantum) {
 		root := ct.Authority(t, "root", "P-256")
 		s.put(t, "cacert/root.pem", root.CertPEM())
 		for _, x := range cert.KEMNames() {
@@ -242,6 +277,86 @@ func TestKeysAreExchangedOverUDP(t *testing.T) {
 		}
 		return append(all, q)
 	})
+}
+
+// A layer that routes carries the hybrid for flows over it, and its members' own
+// flows can be encrypted in the same way.
+func TestALayerEncryptedAgainstQuantumComputers(t *testing.T) {
+	for _, a := range arrangements(2) {
+		t.Run(a.String(), func(t *testing.T) {
+			if a.has(reference) {
+				host.NeedQuantum(t)
+			}
+			t.Parallel()
+			tried(t, a, func(t testing.TB) {
+				const conf = "kex=X25519MLKEM768\n"
+				file := filepath.Join(t.TempDir(), "enc.conf")
+				if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				n := cabled(t, "unicast", a, chain(2))
+				first, second := n.hosts[0], n.hosts[1]
+				for i, m := range n.hosts {
+					other := n.hosts[1-i]
+					for _, name := range []string{m.ipcp(), "oping." + m.name} {
+						m.encrypts(t, "server", name, file, conf)
+						other.encrypts(t, "client", name, file, conf)
+					}
+				}
+				n.join(t)
+				first.serve(t, "oping.a", "oping", "-Q")
+				second.serve(t, "oping.b", "oping", "-Q")
+				for _, way := range []struct {
+					from *member
+					to   string
+				}{{second, "oping.a"}, {first, "oping.b"}} {
+					// At a low rate: the C implementation does not stand a reader and
+					// a writer at the same time on an encrypted flow.
+					interval := "50ms"
+					if way.from.who == reference {
+						interval = "50"
+					}
+					r := way.from.use(t, "oping", way.to, "-c", "5", "-i", interval)
+					if !all5.MatchString(r.Stdout) {
+						t.Fatalf("%s pings %s: exit %d\n%s%s", way.from.name, way.to, r.Code, r.Stdout, r.Stderr)
+					}
+				}
+				for _, m := range n.hosts {
+					if m.who != ours {
+						continue
+					}
+					flows, err := m.ours().Irm.ListFlows(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					encrypted := 0
+					for _, f := range flows {
+						if f.Protection.Exchange == "X25519MLKEM768" {
+							encrypted++
+						}
+					}
+					if encrypted == 0 {
+						t.Errorf("%s: no flow between the members is encrypted: %+v", m.name, flows)
+					}
+				}
+				n.healthy(t)
+			})
+		})
+	}
+}
+
+// encrypts gives a host the settings of one side of a name.
+func (m *member) encrypts(t testing.TB, side, name, file, conf string) {
+	t.Helper()
+	if r, ok := m.Node.(*host.Reference); ok {
+		r.Secure(t, host.SecurityFile{Path: side + "/" + name + "/enc.conf", Data: []byte(conf)})
+		if side == "client" {
+			// So it finds the file, which a name that irm creates may not.
+			r.OK(t, "irm", "bind", "program", "/bin/true", "name", name)
+		}
+		return
+	}
+	m.OK(t, "irm", "name", "create", name, side[:1]+"encpath", file)
 }
 
 // Packets on the wire are not to be read, those of raw and of reliable flows.
@@ -270,7 +385,7 @@ func TestFlowsAreEncryptedAgainstQuantumComputers(t *testing.T) {
 }
 
 // againstQuantum runs exchanges between all pairs of peers.
-func againstQuantum(t *testing.T, l layer, exchanges func(t testing.TB, s *security) []*quantum) {
+func againstQuantum(t *testing.T, l layer, mtu netns.Option, exchanges func(t testing.TB, s *security) []*quantum) {
 	for _, p := range allPeers {
 		t.Run(p.String(), func(t *testing.T) {
 			withQuantum(t, p)
@@ -284,7 +399,7 @@ func againstQuantum(t *testing.T, l layer, exchanges func(t testing.TB, s *secur
 				s.side(t, "server/"+q.name, q.server)
 				plain = append(plain, q.exchange)
 			}
-			w := trusting(t, l, p, s, plain, jumbo)
+			w := trusting(t, l, p, s, plain, mtu)
 			for i, q := range all {
 				t.Run(q.name, func(t *testing.T) {
 					if q.ours == "client" && p.client == reference || q.ours == "server" && p.server == reference {
@@ -303,7 +418,7 @@ func againstQuantum(t *testing.T, l layer, exchanges func(t testing.TB, s *secur
 						}
 						t.Logf("try %d: %v", try, err)
 						if broken || try > 1 {
-							w = trusting(w.t, l, p, s, plain[i:], jumbo)
+							w = trusting(w.t, l, p, s, plain[i:], mtu)
 						}
 					}
 				})
@@ -353,8 +468,8 @@ func (w *world) agrees(t testing.TB, q *quantum) error {
 	if q.own != 0 && w.peers.server == ours {
 		x.number = q.own
 	}
-	if q.mixed != 0 && w.peers != oursOurs {
-		x.number = q.mixed
+	if q.toC != 0 && (x.client.crt != nil && w.peers.server == reference || x.server.crt != nil && w.peers.client == reference) {
+		x.number = q.toC
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), host.Patience)
 	defer cancel()
