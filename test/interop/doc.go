@@ -5,7 +5,8 @@
 // once a pair of peers. With more, there is a layer of layers over the cables
 // (network), and a test runs once an arrangement of peers. Those of daemons of
 // ours alone always run; those with the C implementation run when
-// OUROBOROS_REFERENCE names the directory that it is installed in. All of it
+// OUROBOROS_REFERENCE names the directory that it is installed in, and those of
+// post-quantum algorithms when it was built with a library that has them. All of it
 // needs root, for the namespaces. OUROBOROS_CAPTURE names a directory for what
 // passes the cables of a network.
 //

@@ -38,11 +38,14 @@ func withQuantum(t testing.TB, p peers) {
 // quantum is an exchange, and what a node of ours shows of its flow.
 type quantum struct {
 	exchange
-	static   crypt.Exchange // the server has a key of it for clients that encapsulate
-	keyless  string         // the side that has not got its part of that key
-	kex, kdf string         // shown
-	own      int            // number when the server is ours; 0 = the same
-	toC      int            // number when the certificate goes to the C implementation; 0 = the same
+	static  crypt.Exchange // the server has a key of it for clients that encapsulate
+	keyless string         // the side that has not got its part of that key
+	made    bool           // its files are there already
+
+	kex, kdf, me, by string // shown; me and by are of the certificates in files that are there
+
+	own int // number when the server is ours; 0 = the same
+	toC int // number when the certificate goes to the C implementation; 0 = the same
 }
 
 // staticKey makes the key of a server for clients that encapsulate.
@@ -189,6 +192,51 @@ func TestKeysAreExchangedAgainstQuantumComputers(t *testing.T) {
 
 func TestCertificatesAgainstQuantumComputers(t *testing.T) {
 	againstQuantum(t, layers[2], jumbo, quantumCertificates)
+}
+
+// What irm cert makes with the defaults for encryption, keys for clients that
+// encapsulate, and certificates with post-quantum keys.
+func TestFilesOfIrmCertAgainstQuantumComputers(t *testing.T) {
+	againstQuantum(t, layers[2], jumbo, func(t testing.TB, s *security) (all []*quantum) {
+		made, into := cert.Dir(t.TempDir()), cert.Dir(s.dir)
+		ok := func(_ any, err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		ok(made.MakeAuthority("home", cert.Options{}))
+		add := func(name, kex, me, server string) {
+			q := &quantum{kex: kex, kdf: cert.DefaultKDF, me: me, by: server, made: true}
+			q.exchange.name = name
+			all = append(all, q)
+		}
+		for _, kind := range []string{"ML-DSA-44", "ML-DSA-65", "ML-DSA-87", "SLH-DSA-SHA2-128s"} {
+			name, o := strings.ToLower(kind), cert.Options{Algorithm: kind}
+			e := cert.Encryption{}
+			if strings.HasPrefix(kind, "SLH") {
+				e.Exchange = cert.ServerExchange // with a KEM it does not fit
+			}
+			ok(made.Issue(cert.Request{Name: name, Into: into, Options: o}))
+			ok(made.Issue(cert.Request{Name: "me", To: []string{name}, Into: into, Options: o}))
+			ok(into.Encrypt(cert.Client, name, e, false))
+			ok(into.Encrypt(cert.Server, name, cert.Encryption{}, false))
+			kex := e.Exchange
+			if kex == "" {
+				kex = cert.ClientExchange
+			}
+			add(name, kex, "me", name)
+		}
+		for _, x := range cert.KEMNames() {
+			name := strings.ToLower(x)
+			ok(into.MakeKEM(name, x, "", false))
+			ok(into.Encrypt(cert.Client, name, cert.Encryption{Exchange: x, Encapsulate: true}, false))
+			ok(into.Encrypt(cert.Server, name, cert.Encryption{Exchange: "ML-KEM-512"}, false))
+			add(name, x, "", "")
+		}
+		s.collect(t)
+		return all
+	})
 }
 
 // doesNotFit is the number of an allocation whose messages the layer does not carry.
@@ -394,9 +442,11 @@ func againstQuantum(t *testing.T, l layer, mtu netns.Option, exchanges func(t te
 			all := exchanges(t, s)
 			var plain []exchange
 			for _, q := range all {
-				q.staticKey(t, s)
-				s.side(t, "client/"+q.name, q.client)
-				s.side(t, "server/"+q.name, q.server)
+				if !q.made {
+					q.staticKey(t, s)
+					s.side(t, "client/"+q.name, q.client)
+					s.side(t, "server/"+q.name, q.server)
+				}
 				plain = append(plain, q.exchange)
 			}
 			w := trusting(t, l, p, s, plain, mtu)
@@ -505,6 +555,7 @@ func (w *world) agrees(t testing.TB, q *quantum) error {
 	if q.kex != "" {
 		want = irm.Protection{Cipher: "aes-256-gcm", Exchange: q.kex, KDF: q.kdf}
 	}
+	want.Client, want.Server = q.me, q.by
 	if x.client.crt != nil {
 		want.Client = x.client.crt.Cert.Name
 	}
