@@ -332,10 +332,13 @@ func (n *network) hears(t testing.TB, from, to string) {
 	t.Helper()
 	joined := [2]*ouroboros.Flow{}
 	for i, name := range []string{from, to} {
-		f, err := n.site(name).client(t).Join(t.Context(), "all")
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		c, f := n.site(name).client(t), (*ouroboros.Flow)(nil)
+		// A configured node may still be enrolling in its last layer.
+		host.Eventually(t, name+" is in the layer", func() bool {
+			var err error
+			f, err = c.Join(t.Context(), "all")
+			return err == nil
+		})
 		defer f.Close()
 		f.SetReadTimeout(100 * time.Millisecond)
 		joined[i] = f
