@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -391,4 +394,68 @@ func TestCallsAreBounded(t *testing.T) {
 		defer r.Body.Close()
 		return r.StatusCode == http.StatusServiceUnavailable
 	})
+}
+
+// faulty is a node with faults.
+type faulty struct{ Node }
+
+func (faulty) ListNames(context.Context) ([]irm.NameInfo, error) { panic("no names") }
+
+func (f faulty) Status(ctx context.Context) (irm.Status, error) {
+	if broken.Load() {
+		panic("no status")
+	}
+	return f.Node.Status(ctx)
+}
+
+var broken atomic.Bool
+
+func TestAFaultOfTheDaemonEndsNothingButTheCall(t *testing.T) {
+	var log syncBuffer
+	d := startOver(t, Config{Log: slog.New(slog.NewTextHandler(&log, nil))}, func(n Node) Node { return faulty{n} })
+	c := d.client()
+	for range 3 {
+		_, err := c.ListNames(soon(t))
+		if !errors.Is(err, errno.IRMd) || !strings.Contains(fmt.Sprint(err), "no names") {
+			t.Errorf("a call: %v", err)
+		}
+	}
+	broken.Store(true)
+	r, err := d.script().Get("http://irmd/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Body.Close()
+	if r.StatusCode != http.StatusInternalServerError {
+		t.Errorf("GET /metrics: %s", r.Status)
+	}
+	broken.Store(false)
+	st, err := c.Status(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := st.Counters["server_calls_failed"]; n != 4 {
+		t.Errorf("server_calls_failed = %d", n)
+	}
+	if got := log.String(); strings.Count(got, "a management call has failed") != 4 || !strings.Contains(got, "ListNames") {
+		t.Errorf("log: %s", got)
+	}
+}
+
+// syncBuffer is written by the server and read by the test.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
 }

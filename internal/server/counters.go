@@ -14,6 +14,7 @@ type counters struct {
 	pending     atomic.Uint64 // refused: too many requests pending
 	foreign     atomic.Uint64 // ignored: a flow that the process does not hold
 	accept      atomic.Uint64 // accept failed
+	failed      atomic.Uint64 // management calls that ended in a fault of ours
 	died        atomic.Uint64 // process ended and left its socket to others
 	undelivered atomic.Uint64 // flows that could not be passed to their process
 }
@@ -31,6 +32,7 @@ func (c *counters) snapshot() map[string]uint64 {
 		"server_cut_stalled":          c.stalled.Load(),
 		"server_foreign_flows":        c.foreign.Load(),
 		"server_accept_failed":        c.accept.Load(),
+		"server_calls_failed":         c.failed.Load(),
 		"server_process_died":         c.died.Load(),
 		"server_grants_undeliverable": c.undelivered.Load(),
 	}

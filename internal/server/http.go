@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"ouroboros/internal/errno"
 	"ouroboros/internal/pb/pbconnect"
 )
 
@@ -38,12 +40,15 @@ func (s *Server) newHTTP() *http.Server {
 		connect.WithCompression("gzip", nil, nil), // of no use on one host
 		connect.WithCodec(jsonCodec{}),
 		connect.WithCodec(jsonCodec{charset: true}),
+		connect.WithRecover(func(_ context.Context, spec connect.Spec, _ http.Header, cause any) error {
+			return rpcError(s.fault(spec.Procedure, cause))
+		}),
 		connect.WithInterceptors(&errorWriter{s}),
 	))
 	mux.HandleFunc("GET /events", s.events)
 	mux.HandleFunc("GET /metrics", s.metrics)
 	return &http.Server{
-		Handler:           bounded(mux),
+		Handler:           s.caught(bounded(mux)),
 		ReadHeaderTimeout: bodyTime,
 		IdleTimeout:       idleTime,
 		ConnState:         s.conns.changed,
@@ -123,6 +128,32 @@ func (c *apiConn) Close() error {
 		c.leave()
 	}
 	return err
+}
+
+// fault is what a caller learns of a fault of ours, which ends nothing but his
+// call.
+func (s *Server) fault(call string, cause any) error {
+	s.count.failed.Add(1)
+	s.log.Error("a management call has failed; please report this", "call", call,
+		"panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	return errno.New(errno.IRMd, "the IRM daemon has failed in this call: %v", cause).
+		Next("report this with what its log says")
+}
+
+// caught does the same for what is no RPC.
+func (s *Server) caught(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			switch cause := recover(); cause {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(cause)
+			default:
+				http.Error(w, s.fault(r.URL.Path, cause).Error(), http.StatusInternalServerError)
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // bounded reads a request whole, within limits of size and time, before

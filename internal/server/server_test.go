@@ -37,6 +37,12 @@ type daemon struct {
 // start runs a daemon until the test ends. cfg says what is special about it.
 func start(t testing.TB, cfg Config) *daemon {
 	t.Helper()
+	return startOver(t, cfg, func(n Node) Node { return n })
+}
+
+// startOver is start with something between the server and its node.
+func startOver(t testing.TB, cfg Config, wrap func(Node) Node) *daemon {
+	t.Helper()
 	if cfg.Dir == "" {
 		cfg.Dir = publicDir(t)
 	}
@@ -45,7 +51,7 @@ func start(t testing.TB, cfg Config) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Node, cfg.Fabric = node, f
+	cfg.Node, cfg.Fabric = wrap(node), f
 	s, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
