@@ -26,6 +26,7 @@ type path struct {
 	double  float64
 	rate    float64                         // packets a second; 0 = any
 	buffer  int                             // packets that wait for the rate; 0 = any
+	batches bool                            // what arrives at the same time is received in one call
 	drop    func(h wire.Header, n int) bool // n counts the packets of this direction
 	observe func(p []byte)                  // may change it
 
@@ -38,8 +39,14 @@ type path struct {
 	free  time.Time // when the rate allows the next packet
 	sent  int
 	lost  int
-	queue []*packet.Buffer // in order, when nothing reorders
+	queue []arrival // in order, when nothing reorders
 	other *end
+}
+
+// arrival is a packet on its way.
+type arrival struct {
+	at time.Time
+	b  *packet.Buffer
 }
 
 // end is one end of a simulated flow. What is sent arrives at the other one
@@ -145,15 +152,11 @@ func (p *path) carry(b *packet.Buffer) {
 		}
 		if p.jitter == 0 {
 			// Timers of the same time fire in any order, a path keeps it.
-			p.queue = append(p.queue, c)
+			p.queue = append(p.queue, arrival{now.Add(wait), c})
 			time.AfterFunc(wait, func() {
 				p.turn.Lock()
 				defer p.turn.Unlock()
-				p.mu.Lock()
-				c := p.queue[0]
-				p.queue = p.queue[1:]
-				p.mu.Unlock()
-				p.other.deliver(c)
+				p.other.deliver(p.arrived()...)
 			})
 			continue
 		}
@@ -162,15 +165,26 @@ func (p *path) carry(b *packet.Buffer) {
 	}
 }
 
-func (e *end) deliver(b *packet.Buffer) {
+// arrived takes the next packet that has arrived, or all that have.
+func (p *path) arrived() (batch []*packet.Buffer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.queue) > 0 && !p.queue[0].at.After(time.Now()) && (p.batches || len(batch) == 0) {
+		batch = append(batch, p.queue[0].b)
+		p.queue = p.queue[1:]
+	}
+	return batch
+}
+
+func (e *end) deliver(batch ...*packet.Buffer) {
 	e.mu.Lock()
 	h, closed := e.h, e.closed
 	e.mu.Unlock()
 	if closed || h == nil {
-		b.Release()
+		packet.ReleaseAll(batch)
 		return
 	}
-	flow.Deliver(h, []*packet.Buffer{b})
+	flow.Deliver(h, batch)
 }
 
 func (e *end) Attach(h flow.Handler) { e.mu.Lock(); e.h = h; e.mu.Unlock() }
