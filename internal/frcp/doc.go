@@ -60,7 +60,8 @@
 // with the time-out doubling; where there are hints, a single packet first, so
 // that a path or a peer that stood still is not taken for one that lost all.
 // What was repeated gives no sample of the round trip time, only a bound as long
-// as there is none; all else does.
+// as there is none, unless the repetition came so long after the transmission
+// before that no other can be answered; all else does.
 //
 // How much may be on the way is said by the peer's window and by congestion,
 // see there. On paths of more than two milliseconds packets are spread over

@@ -91,11 +91,10 @@ func (f *Flow) advance(una frcp.Seq, now int64) {
 		t.buf.Release()
 		t.buf = nil
 	}
-	switch last := s.at(una - 1); {
-	case !again && last.place == flying:
+	if last := s.at(una - 1); !again && last.place == flying {
 		f.sample(now-last.last, now)
-	case f.rtt.srtt == 0:
-		f.rtt.bound(now - last.first)
+	} else {
+		f.rtt.repeated(now-last.first, now-s.at(s.una).last, s.gap)
 	}
 	s.una = una
 	if s.scan.Before(una) {
@@ -106,7 +105,7 @@ func (f *Flow) advance(una frcp.Seq, now int64) {
 	}
 	s.left = max(0, min(s.left-(n-1), s.flight))
 	s.repeats, s.backoff, s.progress = 0, 0, now
-	s.rtoAt = 0
+	s.rtoAt, s.gap = 0, 0
 	if una != s.nxt {
 		s.rtoAt = now + f.rtt.timeout(0)
 	}
@@ -265,6 +264,9 @@ func (f *Flow) miss(q frcp.Seq, urgent bool) {
 	s.flight--
 	s.left = min(s.left, s.flight)
 	s.lost++
+	if q == s.una {
+		s.gap = 0
+	}
 	if q.Before(s.scan) {
 		s.scan = q
 	}
@@ -330,6 +332,7 @@ func (f *Flow) expire(now int64) {
 	if s.calm[0] != 0 {
 		f.cc.window = 1 // what is acknowledged besides shows whether it was right
 	}
+	gap := now - s.at(s.una).last
 	for q := s.una; q != s.nxt; q++ {
 		// Twice in a row means that hints may have lied.
 		if t := s.at(q); t.place == flying || t.place == landed && s.backoff > 0 {
@@ -339,6 +342,7 @@ func (f *Flow) expire(now int64) {
 			f.miss(q, false)
 		}
 	}
+	s.gap = gap
 	s.left, s.repeats, s.urgent, s.pace = 0, 0, 0, 0
 	s.recovery, s.expired, s.recover = true, true, s.nxt
 	s.backoff++

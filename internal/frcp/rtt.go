@@ -19,12 +19,29 @@ type estimator struct {
 	most int64 // before the first sample: it is no longer than this; 0 = unknown
 }
 
-// bound takes the time m between the first transmission of a packet that was
-// repeated and its acknowledgement. That is no sample, but a flow of which the
-// first packets get lost has nothing better.
-func (e *estimator) bound(m int64) {
-	if e.most == 0 || m < e.most {
-		e.most = max(m, 1)
+// repeated takes an acknowledgement of packets that were sent again. The last of
+// them was first sent a time first ago. That is no sample, since any of the
+// transmissions may be answered, but a bound, and a flow of which the first
+// packets get lost has nothing better.
+//
+// It is a sample if a time-out had the packet that was waited for sent again:
+// after a gap in which the answer to the transmission before would have come, and
+// the time last ago, which is much less. Else a flow on which all that is on the
+// way was sent again has no sample until all of it has arrived, and waits for as
+// long as the first packet took each time that it is stopped by a loss. The same
+// goes for a sample from a time at which something stood still: where twice the
+// time-out had passed, the estimate begins anew.
+func (e *estimator) repeated(first, last, gap int64) {
+	long := 2 * e.timeout(0)
+	if e.srtt == 0 {
+		if e.most == 0 || first < e.most {
+			e.most = max(first, 1)
+		}
+		long = e.timeout(0)
+	}
+	if gap >= long && last <= gap/4 {
+		e.srtt = 0
+		e.sample(last)
 	}
 }
 
@@ -59,7 +76,7 @@ func (e *estimator) timeout(backoff int) int64 {
 		t = max(e.base(), e.srtt+int64(ackRoom))
 		t = min(t, max(2*e.srtt, int64(maxTimeout)))
 	case e.most != 0:
-		t = e.most + int64(ackRoom)
+		t = min(e.most+int64(ackRoom), int64(maxTimeout))
 	}
 	return min(t<<min(backoff, 16), max(t, int64(maxTimeout)))
 }

@@ -43,6 +43,7 @@ type sender struct {
 
 	calm [2]int // window and threshold before the last time-out; 0 = it was none, or is judged
 
+	gap      int64 // between the last two transmissions of una, if a time-out caused the last; else 0
 	rtoAt    int64 // deadlines: 0 = none
 	grace    bool  // a late timer has waited for acknowledgements that wait too
 	backoff  int   // expiries in a row

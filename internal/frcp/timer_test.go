@@ -39,8 +39,8 @@ func TestTheTimeOutLeavesRoomForADelayedAcknowledgement(t *testing.T) {
 	if got := e.timeout(0); got != int64(firstTimeout) {
 		t.Errorf("without a sample %v", time.Duration(got))
 	}
-	e.bound(int64(700 * time.Millisecond))
-	e.bound(int64(time.Second))
+	e.repeated(int64(700*time.Millisecond), int64(500*time.Millisecond), 0)
+	e.repeated(int64(time.Second), int64(time.Second), 0)
 	if got := time.Duration(e.timeout(0)); got != 700*time.Millisecond+ackRoom {
 		t.Errorf("with an acknowledgement after 700 ms %v", got)
 	}
@@ -53,6 +53,39 @@ func TestTheTimeOutLeavesRoomForADelayedAcknowledgement(t *testing.T) {
 	for b := range 100 {
 		if got := time.Duration(e.timeout(b)); got > maxTimeout {
 			t.Fatalf("after %d expiries %v", b, got)
+		}
+	}
+}
+
+func TestWhatARepetitionAfterALongGapIsAnsweredByIsASample(t *testing.T) {
+	const ms = int64(time.Millisecond)
+	for _, c := range []struct {
+		what             string
+		srtt             int64 // before, in ms
+		first, last, gap int64
+		sample           bool
+	}{
+		{"the second transmission may be answered, or the first", 0, 202, 2, 200, false},
+		{"the bound was waited for", 0, 602, 2, 627, true},
+		{"and nearly as long again", 0, 1000, 400, 1025, false},
+		{"longer than any time-out was waited for", 0, 5002, 2, 2000, true},
+		{"a bound of minutes", 0, 100_000, 2, 1999, false},
+		{"with an estimate of 100 ms", 100, 302, 2, 300, false}, // a time-out of 300 ms
+		{"and twice the time-out", 100, 902, 2, 600, true},
+		{"and twice the time-out, but a long way", 100, 902, 200, 600, false},
+		{"no time-out", 100, 5000, 2, 0, false},
+	} {
+		var e estimator
+		if c.srtt != 0 {
+			e.sample(c.srtt * ms)
+		}
+		e.repeated(c.first*ms, c.last*ms, c.gap*ms)
+		want := c.srtt
+		if c.sample {
+			want = c.last
+		}
+		if e.srtt != want*ms {
+			t.Errorf("%s: %v, want %d ms", c.what, time.Duration(e.srtt), want)
 		}
 	}
 }
