@@ -94,29 +94,25 @@ func (f *Flow) told() {
 }
 
 // acknowledge makes a packet without data that says what has come and what may
-// come: ACK and FC, or FC alone without retransmission or to answer a
-// rendez-vous.
+// come: ACK and FC, or FC alone without retransmission. A rendez-vous is answered
+// by both too, though a C peer says FC alone: who asks has mostly missed an
+// acknowledgement, and one more packet to say so may be lost as well.
 func (f *Flow) acknowledge(now int64) *packet.Buffer {
 	r := &f.rcv
 	if r.unacked > 0 && r.unacked < r.quota && r.kept == 0 {
 		r.quota = max(r.quota/2, leastQuota) // a slow pace
 	}
 	h := frcp.Header{Flags: frcp.FC}
-	if f.reliable && !r.rdvs {
+	if f.reliable {
 		h.Flags |= frcp.ACK
 		h.Ack = r.next
 		f.count.AcksSent.Add(1)
 	} else {
 		f.count.WindowsSent.Add(1)
 	}
-	if r.rdvs {
-		// The acknowledgement, if one is due, comes next.
-		r.rdvs, r.ackNow = false, r.unacked > 0
-		f.openWindow(true)
-	} else {
-		f.openWindow(true)
-		f.told()
-	}
+	f.openWindow(true)
+	r.rdvs = false
+	f.told()
 	h.Window = uint32(r.edge)
 	return f.control(h, now)
 }

@@ -59,6 +59,8 @@
 // still not acknowledged after the time-out is sent again from the oldest on,
 // with the time-out doubling; where there are hints, a single packet first, so
 // that a path or a peer that stood still is not taken for one that lost all.
+// From the third one in a row on a rendez-vous goes with it. A machine of this kind
+// answers that by an acknowledgement too, not by a window alone as a C peer does.
 // What was repeated gives no sample of the round trip time, only a bound as long
 // as there is none, unless the repetition came so long after the transmission
 // before that no other can be answered; all else does.

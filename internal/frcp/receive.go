@@ -136,7 +136,7 @@ func (f *Flow) take(b *packet.Buffer, now int64) (kept bool) {
 		f.acknowledged(h, !data, now)
 	case h.Flags.Has(frcp.FC):
 		if _, ok := f.window(h); ok && !data {
-			f.snd.progress = now // the rendez-vous has reached it
+			f.snd.asked, f.snd.progress = false, now // the rendez-vous has reached it
 		}
 	}
 	switch {

@@ -36,16 +36,19 @@ func (f *Flow) acknowledged(h frcp.Header, pure bool, now int64) {
 	if !s.started {
 		f.rcv.knownAt = now // it has the number that we told it
 	}
-	moved := false
+	hint := pure && h.Seq != 0 && !h.Flags.Has(frcp.DRF)
+	moved, answer := false, false
 	if h.Flags.Has(frcp.FC) {
 		// Before una moves: it is the base of the window.
-		moved, _ = f.window(h)
+		var ok bool
+		if moved, ok = f.window(h); ok && pure && !hint {
+			answer, s.asked, s.progress = s.asked, false, now
+		}
 	}
-	hint := pure && h.Seq != 0 && !h.Flags.Has(frcp.DRF)
 	switch {
 	case h.Ack != s.una:
 		f.advance(h.Ack, now)
-	case hint, !pure, moved, s.outstanding() == 0:
+	case hint, !pure, moved, answer, s.outstanding() == 0:
 	case !s.hinted:
 		f.repeated(now)
 	}

@@ -59,3 +59,73 @@ func TestALongPathIsNotTakenForAShortOne(t *testing.T) {
 		}
 	}
 }
+
+// A peer has all and its acknowledgements are lost: the answer to a rendez-vous
+// says so as well.
+func TestARendezVousIsAnsweredByTheAcknowledgement(t *testing.T) {
+	for _, spec := range []qos.Spec{qos.Data, qos.BestEffort} {
+		scripted(t, spec, Config{}, func(s *script) {
+			s.hear(wire.Header{Flags: wire.DATA | wire.DRF, Seq: theirISN}, "abc")
+			time.Sleep(time.Second)
+			s.wrote() // and the peer does not hear it
+			s.hear(wire.Header{Flags: wire.RDVS}, "")
+			got := s.wrote()
+			want := wire.Header{Flags: wire.FC | wire.DRF, Seq: ourISN}
+			if spec.Reliable() {
+				want.Flags |= wire.ACK
+				want.Ack = theirISN + 1
+			}
+			if len(got) == 1 {
+				got[0].Window = 0
+			}
+			if len(got) != 1 || got[0].Header != want {
+				t.Errorf("%v: answered by %+v, want %+v", spec, got, want)
+			}
+		})
+	}
+}
+
+// Such an answer is no sign that something has arrived behind a gap.
+func TestTheAnswerToARendezVousIsNoRepeatedAcknowledgement(t *testing.T) {
+	scripted(t, qos.Data, Config{}, func(s *script) {
+		s.say("a", "b")
+		time.Sleep(firstTimeout * 15 / 2) // three time-outs
+		asked := false
+		for _, p := range s.wrote() {
+			asked = asked || p.Flags.Has(wire.RDVS)
+		}
+		if !asked {
+			t.Fatal("no rendez-vous")
+		}
+		last := wire.Header{Flags: wire.ACK | wire.FC, Window: uint32(ourISN + startWindow), Ack: ourISN}
+		s.hear(last, "") // it says something of the window
+		s.wrote()
+		time.Sleep(2 * maxTimeout)
+		s.wrote()
+		s.hear(last, "")
+		s.only(t, "after the answer")
+		s.hear(last, "")
+		if len(s.wrote()) == 0 {
+			t.Error("a repeated acknowledgement has no effect")
+		}
+	})
+}
+
+// Nor is a peer given up that says again and again what it has: packets reach it.
+func TestAPeerThatAnswersByAnOldAcknowledgementIsNotGivenUp(t *testing.T) {
+	scripted(t, qos.Data, Config{}, func(s *script) {
+		s.say("a")
+		for range 300 {
+			time.Sleep(time.Second)
+			for _, p := range s.wrote() {
+				if p.Flags.Has(wire.RDVS) {
+					s.hear(wire.Header{Flags: wire.ACK | wire.FC, Window: uint32(ourISN + 256), Ack: ourISN}, "")
+				}
+			}
+		}
+		s.hear(wire.Header{Flags: wire.ACK | wire.FC, Window: uint32(ourISN + 257), Ack: ourISN + 1}, "")
+		if len(s.u.evs) > 0 || s.f.snd.outstanding() != 0 {
+			t.Errorf("events %v", s.u.evs)
+		}
+	})
+}

@@ -53,6 +53,7 @@ type sender struct {
 	rdvsAt   int64
 	rdvsWait int64
 	rdvs     bool // a rendez-vous is to be sent
+	asked    bool // one was, and is not answered yet
 	closedAt int64
 	endAt    int64
 }

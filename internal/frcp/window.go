@@ -63,6 +63,7 @@ func (f *Flow) askWindow() *packet.Buffer {
 		h.Flags |= frcp.DRF
 		h.Seq = f.snd.nxt
 	}
+	f.snd.asked = true
 	f.count.RDVSSent.Add(1)
 	b := packet.Get(frcp.HeaderLen)
 	h.Put(b.Bytes())

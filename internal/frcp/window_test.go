@@ -262,7 +262,7 @@ func TestNothingIsSaidOfARunThatIsNotThere(t *testing.T) {
 		}
 		s.hear(wire.Header{Flags: wire.RDVS}, "")
 		got := s.wrote()
-		if len(got) == 0 || got[0].Flags != wire.FC {
+		if len(got) != 1 || got[0].Flags != wire.FC|wire.ACK || got[0].Ack != theirISN+1 {
 			t.Errorf("a rendez-vous is answered by %+v", got)
 		}
 	})
