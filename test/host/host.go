@@ -170,9 +170,15 @@ func start(t testing.TB, space *netns.Space, dir string, args ...string) *Daemon
 		close(d.done)
 	}()
 	t.Cleanup(func() {
+		how := "it ran to the end of the test"
+		select {
+		case <-d.done:
+			how = "it had ended: " + d.Cmd.ProcessState.String()
+		default:
+		}
 		d.Kill()
 		if t.Failed() {
-			t.Logf("log of the daemon:\n%s", tail(d.log.String(), 200))
+			t.Logf("log of the daemon (%s):\n%s", how, tail(d.log.String(), 200))
 		}
 	})
 	d.AwaitReady(t)
