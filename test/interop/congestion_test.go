@@ -135,9 +135,10 @@ func TestSendersSlowDownAtABottleneck(t *testing.T) {
 			t.Errorf("%d reports have arrived at the sender", len(levels))
 		}
 		// It rises and falls. On a busy machine a relay comes late at times, which
-		// are left out.
+		// are left out. A sender of the C implementation that has too little of a
+		// processor to reach its rate shows nothing.
 		sorted := slices.Sorted(slices.Values(rates))
-		if low, high := sorted[len(sorted)/10], sorted[len(sorted)*9/10]; low > high*4/5 {
+		if low, high := sorted[len(sorted)/10], sorted[len(sorted)*9/10]; a.who == ours && low > high*4/5 {
 			t.Errorf("the sender sent between %d and %d messages a second", low, high)
 		}
 		if a.who == ours && b.who == ours {
