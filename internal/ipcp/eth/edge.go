@@ -92,5 +92,5 @@ func (l *layer) fits(n int) error {
 		return nil
 	}
 	return errno.New(errno.MsgSize, "a message of %d bytes does not fit into a frame of layer %q, which carries %d", n, l.name, most).
-		Next("use a shorter certificate or key, or a device with a larger MTU")
+		Next("use a shorter key exchange (irm cert encrypt NAME client kex X25519 replace) or certificate, or a device with a larger MTU")
 }

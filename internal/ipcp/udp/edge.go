@@ -47,7 +47,7 @@ func (l *layer) Manage(to netip.AddrPort, m *shim.Message) error {
 		return errno.New(errno.MsgSize, "a message of %d bytes does not fit into a datagram", size)
 	case size > udpmgmt.MaxForeign && !l.Knows(to):
 		return errno.New(errno.MsgSize, "a message of %d bytes may be more than the peer %v can take, which is %d", size, to, udpmgmt.MaxForeign).
-			Next("use a shorter certificate or key, or see that an IPCP of this kind runs there")
+			Next("use a shorter certificate or key exchange, or see that an IPCP of this kind runs there")
 	}
 	b := packet.Get(size)
 	w.Put(b.Bytes())

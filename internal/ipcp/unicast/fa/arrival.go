@@ -164,7 +164,7 @@ func (a *Allocator) decide(ctx context.Context, ar *arrival, req *ipcp.Request) 
 	var f *Flow
 	if len(data) > fa.MaxData(fa.Reply, a.cfg.HashLen) {
 		err = errno.New(errno.MsgSize, "the reply has %d bytes of data, and %d fit into a message of this layer",
-			len(data), fa.MaxData(fa.Reply, a.cfg.HashLen)).Next("use shorter credentials")
+			len(data), fa.MaxData(fa.Reply, a.cfg.HashLen)).Next("use a shorter certificate")
 	} else {
 		f, err = a.serve(ar, req.QoS)
 	}

@@ -43,7 +43,7 @@ func (a *Allocator) AllocFlow(ctx context.Context, req *ipcp.Request) (*ipcp.Rep
 	}
 	if most := fa.MaxData(fa.Request, a.cfg.HashLen); len(req.Data) > most {
 		return nil, errno.New(errno.MsgSize, "the request has %d bytes of data, and %d fit into a message of this layer", len(req.Data), most).
-			Next("use shorter credentials")
+			Next("use a shorter certificate, or key exchange (irm cert encrypt NAME client kex X25519 replace)")
 	}
 	found, err := a.cfg.Directory.Query(ctx, req.Hash)
 	if err != nil {
