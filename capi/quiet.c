@@ -32,7 +32,8 @@ struct go_signal {
 
 enum { GO_UNBLOCK = 1 << 7, GO_SIGNALS = 65 };
 
-/* What the loader put where, of this library. */
+/* What the loader put where, of this library: what the file has, not the zeros
+ * behind that. */
 struct segment {
 	const char *at;
 	size_t      size;
@@ -110,7 +111,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *arg)
 		if (h->p_type != PT_LOAD || !(h->p_flags & PF_R))
 			continue;
 		s->at       = (const char *) (info->dlpi_addr + h->p_vaddr);
-		s->size     = h->p_memsz;
+		s->size     = h->p_filesz;
 		s->writable = h->p_flags & PF_W;
 		ours |= covers(s, m->within, 1);
 		m->count++;
